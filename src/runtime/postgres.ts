@@ -1,0 +1,196 @@
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import postgres from "postgres";
+import { type Clock, systemClock } from "./clock.ts";
+import { type Luck, systemLuck } from "./luck.ts";
+
+/** What a store function takes: the pool, or one transaction of it. */
+export type Sql = postgres.ISql;
+/** The pool itself: can also begin transactions, listen, and end. */
+export type Database = postgres.Sql;
+
+const SERVER_VERSION_MIN = 150_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+const LOCK_TIMEOUT_MS = 10_000;
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
+const CONNECT_TIMEOUT_S = 10;
+const IDLE_TIMEOUT_S = 60;
+const RETRIES_MAX = 5;
+const RETRY_PAUSE_MS = 20;
+
+export interface ConnectOptions {
+  /** Connections at most; each is opened when it is first needed. */
+  readonly max: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+  readonly onnotice?: (notice: postgres.Notice) => void;
+  /** Never closes a connection for being idle or old: for a session whose locks must stay. */
+  readonly lasting?: boolean;
+}
+
+/**
+ * A pool of connections to `target`: a `postgres://` address as libpq reads it, over TCP or, with `?host=/directory`, over a unix
+ * socket. Connects when first used. Columns become camelCase and parameters of `sql(row)` snake_case; the keys inside jsonb stay as
+ * they are. bigint and numeric come as number (a bigint beyond 2^53 throws), timestamptz as Date, date as text.
+ */
+export function connect(target: string, options: ConnectOptions): Database {
+  const { max, applicationName = "campanile", onnotice = () => {}, lasting = false } = options;
+  const [address, parts] = partsOf(target);
+  return postgres(address, {
+    ...parts,
+    max,
+    onnotice,
+    prepare: true,
+    connect_timeout: CONNECT_TIMEOUT_S,
+    idle_timeout: lasting ? undefined : IDLE_TIMEOUT_S,
+    ...(lasting ? { max_lifetime: null } : {}),
+    transform: { column: postgres.camel.column },
+    types: {
+      bigint: { to: 20, from: [20], serialize: String, parse: safeInteger },
+      numeric: { to: 1700, from: [1700], serialize: String, parse: Number },
+      date: { to: 1082, from: [1082], serialize: String, parse: String },
+    },
+    connection: {
+      application_name: applicationName,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+      TimeZone: "UTC",
+      DateStyle: "ISO",
+      search_path: "campanile",
+    },
+  });
+}
+
+/** libpq also takes the parts of an address as parameters, a socket directory only so; the driver would send them to the server. */
+function partsOf(target: string): [string, postgres.Options<Record<string, never>>] {
+  if (!/[?&]host=/.test(target)) return [target, {}];
+  const url = new URL(target.replace(/@(?=[/?])/, "@localhost"));
+  const take = (name: string) => {
+    const value = url.searchParams.get(name) ?? undefined;
+    url.searchParams.delete(name);
+    return value;
+  };
+  const port = take("port");
+  const parts = { host: take("host"), username: take("user"), password: take("password"), db: take("dbname") };
+  return [url.href, { ...parts, port: port === undefined ? undefined : Number(port) }];
+}
+
+function safeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} does not fit a number; read it as text`);
+  return value;
+}
+
+export interface TransactionOptions {
+  readonly clock?: Clock;
+  readonly luck?: Luck;
+}
+
+/**
+ * Runs `work` in one transaction at READ COMMITTED and gives back its result once it is committed. Begun again, at most five times,
+ * when Postgres chose it as the victim of a deadlock or of a serialisation conflict: `work` must have no effect but its statements.
+ *
+ * When the connection is lost, `work` is abandoned where it stands. The driver would otherwise write its next statement to a closed
+ * socket, which ends the process, or to the next session, outside of any transaction.
+ */
+export async function transaction<T>(
+  sql: Database,
+  work: (sql: Sql) => Promise<T>,
+  { clock = systemClock, luck = systemLuck }: TransactionOptions = {},
+): Promise<T> {
+  for (let retries = 0; ; retries++) {
+    try {
+      return await attempt(sql, work);
+    } catch (error) {
+      if (retries === RETRIES_MAX || !isConflict(error)) throw error;
+      await clock.sleep(RETRY_PAUSE_MS * 2 ** retries * (0.5 + luck.next()));
+    }
+  }
+}
+
+async function attempt<T>(sql: Database, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const loss: { error?: unknown } = {};
+  const begun = sql.begin("isolation level read committed", async (inner) => {
+    try {
+      return { result: await work(fenced(inner, loss)) };
+    } catch (error) {
+      // The statement hears of the loss a moment before begin() does.
+      if (isConnectionLost(error)) await turnOfTheLoop();
+      throw error;
+    } finally {
+      // The lost connection has refused begin() already. Pending for good, it sends neither commit nor rollback after that.
+      if ("error" in loss) await new Promise<never>(() => {});
+    }
+  });
+  try {
+    return (await begun).result;
+  } catch (error) {
+    loss.error = error;
+    throw error;
+  }
+}
+
+/** `sql`, which takes no more statements once a statement of its own has met the loss of the connection, or begin() has. */
+function fenced(sql: Sql, loss: { error?: unknown }): Sql {
+  return new Proxy(sql, {
+    apply(target, self, args) {
+      if ("error" in loss) throw loss.error;
+      const query: Partial<Rejectable> = Reflect.apply(target, self, args);
+      const { reject } = query;
+      if (reject !== undefined) {
+        query.reject = (error) => {
+          if (lostCodes.has(codeOf(error))) loss.error = error;
+          reject(error);
+        };
+      }
+      return query;
+    },
+  });
+}
+/** How the driver tells one of its queries that it failed, before anybody who awaits the query hears of it. Not in its types. */
+interface Rejectable {
+  reject: (error: unknown) => void;
+}
+
+/** serialization_failure, deadlock_detected */
+const isConflict = (error: unknown) => ["40001", "40P01"].includes(codeOf(error));
+
+/**
+ * The connection ended while an answer was due: whether the statement was executed, a COMMIT above all, is unknown.
+ * Codes of the driver, of the system, and of Postgres (class 57P: shut down; 08: connection exception; 25P03: idle too long).
+ */
+export function isConnectionLost(error: unknown): boolean {
+  const code = codeOf(error);
+  return lostCodes.has(code) || /^(0800[0367]|57P01|57P02|57P05|25P03)$/.test(code);
+}
+const lostCodes = new Set(["CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "ECONNRESET", "EPIPE", "ETIMEDOUT"]);
+
+/** No connection could be opened: nothing was executed. 57P03 cannot_connect_now, 53300 too_many_connections. */
+export const isUnreachable = (error: unknown): boolean => unreachableCodes.has(codeOf(error));
+const unreachableCodes = new Set(
+  "ECONNREFUSED ENOENT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EACCES CONNECT_TIMEOUT 57P03 53300".split(" "),
+);
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Refuses, in one sentence, a server that does not keep the promises: older than 15, not UTF-8, or answering COMMIT before it is kept. */
+export async function assertServer(sql: Sql): Promise<void> {
+  const [server] = await sql<{ number: number; version: string; encoding: string; commit: string }[]>`
+    select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
+      current_setting('server_encoding') as encoding, current_setting('synchronous_commit') as commit`;
+  if (server === undefined) throw new Error("Postgres did not say which version it is.");
+  if (server.number < SERVER_VERSION_MIN) {
+    throw new Error(`This server is Postgres ${server.version}; 15 or later is needed.`);
+  }
+  if (server.encoding !== "UTF8") {
+    throw new Error(`This database is encoded in ${server.encoding}; create one with: create database … encoding 'UTF8' template template0.`);
+  }
+  if (server.commit === "off") {
+    throw new Error(
+      "synchronous_commit is off here: Postgres would forget messages it said it had recorded, and people would be written to twice. " +
+        "Switch it on for this database: alter database … set synchronous_commit = on.",
+    );
+  }
+}
