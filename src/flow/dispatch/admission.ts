@@ -1,0 +1,122 @@
+import { type Admission, admit } from "../../rules/admission.ts";
+import { WINDOW_MAX } from "../../rules/limits.ts";
+import { type Door, slowerRate, windowOf } from "../../rules/pace.ts";
+import { isKnownNotSent } from "../../rules/settlement.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Sql } from "../../runtime/postgres.ts";
+import type { CampaignFacts } from "./campaign-facts.ts";
+import type { Ended, Marked } from "./flight.ts";
+import * as store from "./limits-store.ts";
+import type { Asking } from "./settle.ts";
+
+/** All that limits a volley, read under lock. */
+export interface LockedLimits {
+  readonly campaign: store.CampaignRow;
+  readonly suppressed: ReadonlySet<string>;
+  readonly cap: store.CapRow;
+  readonly open: ReadonlySet<string>;
+  readonly doors: readonly Door[];
+  /** Postgres time after the locks, and the monotonic milliseconds of this process before it was asked for and after it came. */
+  readonly now: Date;
+  readonly askedAt: number;
+  readonly answeredAt: number;
+}
+
+export interface Asked {
+  readonly facts: CampaignFacts;
+  readonly asking: readonly Asking[];
+  readonly ended: readonly Ended[];
+  /** Marked and never begun. */
+  readonly missed: readonly Marked[];
+  readonly clock: Clock;
+}
+
+/**
+ * Locks campaign, cap scope and doors, in this order everywhere, and reads what limits the messages that ask, in one round trip.
+ * Openings of calls that are known not to have been made are taken back first; a sender that was told to slow down is slowed.
+ */
+export async function lockLimits(tx: Sql, { facts, asking, ended, missed, clock }: Asked): Promise<LockedLimits> {
+  const { campaignId, senderId, scopeId } = facts;
+  const addresses = asking.flatMap(({ address }) => (address === null ? [] : [address]));
+  const unsent = [...missed, ...ended.filter(({ outcome }) => isKnownNotSent(outcome)).map(({ marked }) => marked)];
+  const made = unsent.flatMap(({ address, openedUntil }) => (openedUntil === null ? [] : [{ address, lastAt: openedUntil }]));
+  const askedAt = clock.monotonicMs();
+  const [[campaign], suppressed, , [cap], open, doors, now] = await Promise.all([
+    store.lockCampaign(tx, campaignId),
+    addresses.length > 0 ? store.suppressedAmong(tx, facts, addresses) : [],
+    made.length > 0 ? store.releaseOpenings(tx, scopeId, made) : [],
+    store.lockCap(tx, scopeId),
+    facts.capped ? store.openAmong(tx, scopeId, addresses) : [],
+    store.lockDoors(tx, [senderId, campaignId]),
+    store.readClock(tx),
+  ]);
+  if (campaign === undefined || cap === undefined) throw new Error(`campaign ${campaignId} or its cap scope has vanished`);
+  const limits = { campaign, cap, doors, now, askedAt, answeredAt: clock.monotonicMs() };
+  const sets = { suppressed: new Set(suppressed.map((row) => row.address)), open: new Set(open.map((row) => row.address)) };
+  return { ...limits, ...sets, doors: await adjusted(tx, { facts, ended, doors, now }) };
+}
+
+/** The doors after the latest outcomes: at half the rate after a rest when the vendor said so; open again when a probe was accepted. */
+async function adjusted(
+  tx: Sql,
+  { facts, ended, doors, now }: Pick<Asked, "facts" | "ended"> & { doors: readonly Door[]; now: Date },
+): Promise<readonly Door[]> {
+  const sender = doors.find((door) => door.ownerId === facts.senderId);
+  const outcomes = ended.map(({ outcome }) => outcome);
+  const throttled = outcomes.find((one) => one.kind === "throttled" && one.scope === "sender");
+  if (sender === undefined) return doors;
+  if (throttled?.kind === "throttled") {
+    await store.slowDown(tx, facts.senderId, {
+      perSecond: slowerRate(sender, now.getTime()),
+      restMs: throttled.retryAfterMs,
+      reason: throttled.cause,
+    });
+  } else if (sender.probing && outcomes.some(({ kind }) => kind === "accepted")) await store.endProbing(tx, facts.senderId);
+  else return doors;
+  return store.lockDoors(
+    tx,
+    doors.map((door) => door.ownerId),
+  );
+}
+
+export interface Admitted<A> extends Admission<A> {
+  /** The cap as it was found at last. */
+  readonly cap: store.CapRow;
+}
+
+export interface Room {
+  /** Marked and not settled. */
+  readonly unsettled: number;
+  readonly latencyMs: number;
+}
+
+/** Admits the next messages. A full cap is asked once more after the openings whose time is over were forgotten. */
+export async function admitNext<A extends Asking>(
+  tx: Sql,
+  { facts, asking }: { facts: CampaignFacts; asking: readonly A[] },
+  limits: LockedLimits,
+  room: Room,
+): Promise<Admitted<A>> {
+  const now = limits.now.getTime();
+  const window = windowOf(limits.doors, now, { latencyMs: room.latencyMs, max: WINDOW_MAX });
+  const admitWith = (cap: store.CapRow, open: ReadonlySet<string>) => ({
+    ...admit(asking, {
+      now,
+      doors: limits.doors,
+      suppressed: limits.suppressed,
+      expiresAt: limits.campaign.expiresAt?.getTime() ?? null,
+      cap: cap.cap === null ? null : { used: cap.used, max: cap.cap, open },
+      room: Math.max(0, window - room.unsettled),
+    }),
+    cap,
+  });
+  const admitted = admitWith(limits.cap, limits.open);
+  if (admitted.limitedBy !== "cap") return admitted;
+  const [cap] = await store.expireOpenings(tx, facts.scopeId);
+  const open = await store.openAmong(
+    tx,
+    facts.scopeId,
+    asking.flatMap(({ address }) => (address === null ? [] : [address])),
+  );
+  return admitWith(cap ?? limits.cap, new Set(open.map((row) => row.address)));
+}

@@ -1,0 +1,20 @@
+import type { Clock } from "../../runtime/clock.ts";
+import type { Log } from "../../runtime/log.ts";
+import type { Luck } from "../../runtime/luck.ts";
+import type { Database } from "../../runtime/postgres.ts";
+import type { OpenProvider } from "../provider/port.ts";
+import type { Breaker } from "./breaker.ts";
+
+/** All that an engine has to do with the world. */
+export interface DispatchDeps {
+  readonly sql: Database;
+  readonly clock: Clock;
+  readonly luck: Luck;
+  readonly log: Log;
+  readonly openProvider: OpenProvider;
+  readonly breaker: Breaker;
+  /** This engine's name as a holder of lots: a uuid, new at each start. */
+  readonly engineId: string;
+  /** Aborted when the process must end at once. */
+  readonly signal: AbortSignal;
+}

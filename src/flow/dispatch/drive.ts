@@ -1,0 +1,129 @@
+import { BREAKER_HOLD_MS, FLUSH_MS, FLUSH_PACED_MS, LEASE_MS, OPENING_MARGIN_MS, RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
+import { isConnectionLost, isUnreachable, type Sql, transaction } from "../../runtime/postgres.ts";
+import type { DispatchDeps } from "./deps.ts";
+import { type HeldLot, holdLot } from "./held-lot.ts";
+import { blockSender, holdSender, prolongOpenings, readFacts } from "./limits-store.ts";
+import { type TakenLot, takeLot } from "./lot-store.ts";
+import { insertInDoubt } from "./message-store.ts";
+import { count, mergeLate, withReceipts } from "./settle.ts";
+import { turn } from "./turn.ts";
+import type { Turned } from "./work.ts";
+
+export interface Wanted {
+  /** Campaigns of which this engine holds enough. */
+  readonly except: readonly string[];
+  /** Only these campaigns; null: any. */
+  readonly among: readonly string[] | null;
+  /** Also campaigns that no engine drives, only `execute-batch`. */
+  readonly anyDriver: boolean;
+  readonly inFlightMax?: number;
+}
+
+/**
+ * Takes one free or forsaken lot; null when there is none. What its former holder may have begun and did not account for becomes
+ * uncertain first; what is beyond the mark was certainly never sent.
+ */
+export async function take(deps: DispatchDeps, wanted: Wanted): Promise<HeldLot | null> {
+  const leasedAt = deps.clock.monotonicMs();
+  const taken = await transaction(deps.sql, async (tx) => {
+    const [lot] = await takeLot(tx, { holder: deps.engineId, leaseMs: LEASE_MS, marginMs: RECOVERY_MARGIN_MS, ...wanted });
+    if (lot === undefined) return null;
+    const doubts = await insertInDoubt(tx, lot.campaignId, lot.first, lot.handed);
+    if (doubts.length > 0) await putInDoubt(tx, lot, doubts);
+    return { lot, doubts: doubts.length };
+  });
+  if (taken === null) return null;
+  const { lot, doubts } = taken;
+  if (doubts > 0)
+    deps.log.warn({ campaignId: lot.campaignId, first: lot.first, doubts }, "an engine stopped in the middle of a lot; these messages are uncertain");
+  return holdLot(lot, leasedAt, deps, wanted.inFlightMax);
+}
+
+async function putInDoubt(tx: Sql, lot: TakenLot, doubts: readonly { position: number; address: string | null }[]): Promise<void> {
+  const [facts] = await readFacts(tx, lot.campaignId);
+  const written = await withReceipts(
+    tx,
+    lot.campaignId,
+    doubts.map(({ position }) => ({ stage: 1, position, state: "uncertain" as const })),
+  );
+  const addresses = doubts.flatMap(({ address }) => (address === null ? [] : [address]));
+  if (facts?.capped) await prolongOpenings(tx, facts.scopeId, addresses, OPENING_MARGIN_MS);
+  await count(tx, lot.campaignId, written);
+}
+
+export interface Driving {
+  /** Aborted: nothing more is marked, and the lot is given back. */
+  readonly stop: AbortSignal;
+  /** Called when the lot turns out to be bound by a pace, or not. */
+  readonly onPaceKnown?: () => void;
+}
+
+/**
+ * Turns while the lot has work, and rests between two turns while calls are on their way. Ends when the lot is left; after a stop,
+ * when what was begun is settled.
+ */
+export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnown }: Driving): Promise<void> {
+  for (;;) {
+    const turned = await persist(() => oneTurn(lot, deps, stop), deps);
+    if (turned.kind === "left") return;
+    if (turned.kind === "lost") return abandon(lot, deps);
+    if (lot.paced !== turned.paced) {
+      lot.paced = turned.paced;
+      onPaceKnown?.();
+    }
+    await lot.flight.rest({ moreAt: turned.moreAt, flushMs: turned.paced ? FLUSH_PACED_MS : FLUSH_MS });
+  }
+}
+
+async function oneTurn(lot: HeldLot, deps: DispatchDeps, stop: AbortSignal): Promise<Turned> {
+  await actOnSender(lot, deps);
+  return turn(lot, deps, stop.aborted);
+}
+
+/**
+ * What the sender itself must suffer for the latest outcomes, written on its own rows in transactions of their own. Each campaign
+ * finds it there in its next turn, so no other order of locks exists.
+ */
+export async function actOnSender(lot: Pick<HeldLot, "facts" | "flight" | "tripped">, { sql, log }: DispatchDeps): Promise<void> {
+  const { senderId } = lot.facts;
+  const outcomes = lot.flight.ended.map(({ outcome }) => outcome);
+  const refusal = outcomes.find((outcome) => outcome.kind === "rejected" && outcome.remedy === "block_sender");
+  if (refusal?.kind === "rejected") {
+    await blockSender(sql, senderId, refusal.cause);
+    log.error({ senderId, code: refusal.code }, "the provider refuses this sender; its campaigns pause");
+  }
+  if (!lot.tripped) return;
+  lot.tripped = false;
+  await holdSender(sql, senderId, {
+    forMs: BREAKER_HOLD_MS,
+    reason: "Too many of this sender's messages got no clear answer; it is tried again one by one.",
+  });
+  log.warn({ senderId }, "too many uncertain outcomes; the sender rests");
+}
+
+/** Somebody else has the lot. Nothing more is begun; each answer that still comes is merged by its reference. */
+async function abandon(lot: HeldLot, deps: DispatchDeps): Promise<void> {
+  const { flight } = lot;
+  flight.drop();
+  deps.log.warn({ campaignId: lot.campaignId, first: lot.first }, "this engine was too slow: its lot has gone to another");
+  while (flight.inFlight > 0 || flight.ended.length > 0) {
+    for (const ended of [...flight.ended]) {
+      await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next())), deps);
+      flight.forget(1);
+    }
+    await flight.rest({ moreAt: null, flushMs: 0 });
+  }
+}
+
+/** While the database is away outcomes stay in memory; the step is repeated until it answers, or until the process must end. */
+export async function persist<T>(step: () => Promise<T>, { clock, luck, log, signal }: DispatchDeps): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (signal.aborted || !(isConnectionLost(error) || isUnreachable(error))) throw error;
+      if (tries === 0) log.warn({ err: error }, "the database is away; trying again");
+      await clock.sleep(Math.min(5_000, 50 * 2 ** tries) * (0.5 + luck.next()), signal);
+    }
+  }
+}
