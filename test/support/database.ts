@@ -53,7 +53,7 @@ export async function freshDatabase({ empty = false, max = 5 }: FreshDatabaseOpt
 
 /** The address of another database of the same server. */
 export function addressOf(url: string, database: string): string {
-  const address = new URL(url);
+  const address = new URL(url.replace(/@(?=[/?])/, "@localhost"));
   address.pathname = `/${database}`;
   return address.href;
 }

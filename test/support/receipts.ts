@@ -37,7 +37,11 @@ export async function makeCampaign(sql: Database, sender: Omit<SentCampaign, "ca
 }
 
 /** The message at `position` was accepted, so many seconds after the beginning, under this id. */
-export async function accept(sql: Database, { campaignId }: SentCampaign, message: { position: number; ref: string; attempt?: number; after?: number }) {
+export async function accept(
+  sql: Database,
+  { campaignId }: SentCampaign,
+  message: { position: number; ref: string; attempt?: number; after?: number },
+) {
   await sql`insert into message (campaign_id, stage, position, attempt, state, provider_ref, at)
     values (${campaignId}, 1, ${message.position}, ${message.attempt ?? 1}, 'accepted', ${message.ref}, to_timestamp(${BEGIN + (message.after ?? 0)}))`;
 }
@@ -81,7 +85,11 @@ export const webhook = (phoneNumberId: string, value: { statuses?: unknown[]; me
 
 /** Puts bodies into the inbox as the door does once it has verified them for `senders`. */
 export const deliver = (sql: Database, senders: readonly string[], ...bodies: unknown[]) =>
-  insertInbox(sql, "whatsapp", bodies.map((body) => ({ body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), senders })));
+  insertInbox(
+    sql,
+    "whatsapp",
+    bodies.map((body) => ({ body: Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), senders })),
+  );
 
 /** Steps until nothing is due, and adds up what was done. */
 export async function applyAll(sql: Database, limit = 100): Promise<Tally> {
@@ -114,4 +122,6 @@ export async function recorded(sql: Database, { campaignId }: SentCampaign): Pro
 }
 
 export const suppressed = async (sql: Database): Promise<string[]> =>
-  (await sql<{ line: string }[]>`select address || ' ' || scope || ' ' || source as line from suppression order by address, scope`).map(({ line }) => line);
+  (await sql<{ line: string }[]>`select address || ' ' || scope || ' ' || source as line from suppression order by address, scope`).map(
+    ({ line }) => line,
+  );

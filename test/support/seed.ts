@@ -18,7 +18,7 @@ export async function seedWorkspace(sql: Sql, { cap = 200 }: { cap?: number | nu
   return { workspaceId, senderId, scopeId };
 }
 
-/** A named list with `size` contacts, `+919000000001` being the first. */
+/** A named list with `size` contacts, `+919000000001` being the first; two lists share theirs. */
 export async function seedList(sql: Sql, { workspaceId }: Seeded, size: number): Promise<string> {
   const listId = randomUUID();
   await sql`insert into list (workspace_id, id, name) values (${workspaceId}, ${listId}, ${`List ${listId}`})`;
@@ -26,7 +26,7 @@ export async function seedList(sql: Sql, { workspaceId }: Seeded, size: number):
     with written as (
       insert into contact (workspace_id, id, phone, first_name)
       select ${workspaceId}, gen_random_uuid(), '+91' || (9000000000 + n), 'Person ' || n from generate_series(1, ${size}::int) n
-      on conflict do nothing returning id, phone)
+      on conflict (workspace_id, phone) where phone is not null do update set updated_at = excluded.updated_at returning id, phone)
     insert into list_member (workspace_id, list_id, contact_id) select ${workspaceId}, ${listId}, id from written order by phone`;
   return listId;
 }

@@ -20,6 +20,8 @@ export interface Town {
   campaign(options?: CampaignOptions): Promise<string>;
   /** A new engine process, with connections of its own. `kill` ends it as a power cut would. */
   engine(provider: Provider, watcher?: Watcher): TownEngine;
+  /** What the engines logged as an error: a bug, unless a test expects it. */
+  readonly errors: readonly string[];
   close(): Promise<void>;
 }
 
@@ -57,6 +59,8 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
   const { sql } = database;
   const luck = { ...seededLuck(7), uuid: systemLuck.uuid };
   const worlds = new Set<Watched>();
+  const errors: string[] = [];
+  const log = pino({ level: process.env["LOG_LEVEL"] ?? "error" }, { write: (line: string) => noteLine(line, errors) });
   const clock = await stoppedClock(sql, {
     get pending() {
       return [...worlds].reduce((sum, world) => sum + world.pending, 0);
@@ -112,7 +116,7 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
       sql: world.sql,
       clock,
       luck,
-      log: pino({ level: process.env["LOG_LEVEL"] ?? "silent" }),
+      log,
       openProvider: async () => door,
       breaker: createBreaker(),
       engineId: luck.uuid(),
@@ -125,5 +129,13 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
     };
   }
 
-  return { sql, clock, workspaceId, senderId, scopeId, campaign, engine, close: () => database.drop() };
+  return { sql, clock, workspaceId, senderId, scopeId, campaign, engine, errors, close: () => database.drop() };
+}
+
+const ERROR_LEVEL = 50;
+
+function noteLine(line: string, errors: string[]): void {
+  const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: { message: string } };
+  if (process.env["LOG_LEVEL"] !== undefined) process.stderr.write(line);
+  if (level >= ERROR_LEVEL) errors.push(err === undefined ? msg : `${msg}: ${err.message}`);
 }

@@ -13,14 +13,14 @@ export interface EngineOptions {
   readonly campaignsMax: number;
   /** Lots of one campaign in parallel, when no pace binds it. */
   readonly lotsPerCampaign: number;
-  /** Rest of the loops that nothing wakes. */
+  /** How long the lots' loop rests at most when nothing is due and nothing wakes it. */
   readonly pollMs: number;
+  /** How long the loops rest that send due messages, settle what is in doubt, and complete. */
+  readonly sweepMs: number;
 }
 
 /** Campaigns looked at in one step of the completion loop. */
 const COMPLETED_PER_STEP = 20;
-/** After a due batch in which nothing could go, and between two looks of the loops that settle and complete. */
-const SWEEP_MS = 1_000;
 
 /** The always-on engine: takes lots and due messages as they become due, and settles and completes what is over. */
 export function startEngine(deps: DispatchDeps, options: EngineOptions): Running {
@@ -49,11 +49,11 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
 
   const lots = startLoop({ name: "lots", step: takeOne, restMs: () => untilDue(deps, options.pollMs) }, deps);
   const due = startLoop(
-    { name: "due messages", step: async () => (await sendDue(deps, { among: null, anyDriver: false })).written.length, restMs: () => SWEEP_MS },
+    { name: "due messages", step: async () => (await sendDue(deps, { among: null, anyDriver: false })).written.length, restMs: () => options.sweepMs },
     deps,
   );
   const sweep = startLoop(
-    { name: "settling", step: async () => (await settleDoubts(deps)) + (await completeOver(COMPLETED_PER_STEP, deps)), restMs: () => SWEEP_MS },
+    { name: "settling", step: async () => (await settleDoubts(deps)) + (await completeOver(COMPLETED_PER_STEP, deps)), restMs: () => options.sweepMs },
     deps,
   );
   return {

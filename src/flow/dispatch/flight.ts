@@ -71,123 +71,143 @@ export interface FlightOptions {
 /** Latency is a moving average over about so many calls. */
 const LATENCY_CALLS = 20;
 
-export function createFlight({ provider, clock, signal, onEnded, inFlightMax }: FlightOptions): Flight {
-  const waiting: Marked[] = [];
-  const slots: Slot[] = [];
-  const ended: Ended[] = [];
-  let inFlight = 0;
-  let latencyMs = 0;
-  let limit = inFlightMax ?? IN_FLIGHT_MIN;
-  let leaseUntilMs = 0;
-  let halted = false;
-  let firstEndedAt = 0;
-  let restedAt = clock.monotonicMs();
-  let wake = () => {};
-  let nudged = false;
-  let timer: AbortController | null = null;
+/** What a turn waits for; see `Flight.rest`. */
+type Rest = Parameters<Flight["rest"]>[0];
 
-  function pump(): void {
-    while (waiting.length > 0 && inFlight < limit && !halted) {
-      const now = clock.monotonicMs();
-      while (slots[0] !== undefined && now > slots[0].until) slots.shift();
-      const slot = slots[0];
-      if (slot === undefined || now > leaseUntilMs - SEND_TIMEOUT_MS) break;
-      if (now < slot.from) {
-        sleepUntil(slot.from - now);
-        return;
-      }
-      slots.shift();
-      const next = waiting.shift();
-      if (next !== undefined) void begin(next, now);
-    }
-    if (waiting.length > 0 && inFlight >= limit && inFlightMax === undefined) limit = Math.min(IN_FLIGHT_MAX, limit + 1);
-    wake();
-  }
+interface State extends FlightOptions {
+  readonly waiting: Marked[];
+  readonly slots: Slot[];
+  readonly ended: Ended[];
+  inFlight: number;
+  latencyMs: number;
+  /** Calls at once. */
+  limit: number;
+  leaseUntilMs: number;
+  halted: boolean;
+  nudged: boolean;
+  firstEndedAt: number;
+  restedAt: number;
+  /** Set while a turn is waited for. */
+  resting: (Rest & { readonly wake: () => void }) | null;
+  /** A sleep until the next slot is under way. */
+  dozing: boolean;
+}
 
-  function sleepUntil(ms: number): void {
-    if (timer !== null) return;
-    const mine = new AbortController();
-    timer = mine;
-    void clock.sleep(Math.ceil(ms), mine.signal).then(() => {
-      if (timer === mine) timer = null;
-      pump();
-    });
-  }
-
-  async function begin(marked: Marked, begunAt: number): Promise<void> {
-    inFlight++;
-    const parcel = { reference: formatReference(marked), address: marked.address, message: marked.message };
-    const outcome = await handOver(provider, parcel, signal);
-    const now = clock.monotonicMs();
-    inFlight--;
-    latencyMs += (now - begunAt - latencyMs) / LATENCY_CALLS;
-    if (ended.length === 0) firstEndedAt = now;
-    const one = { marked, outcome };
-    ended.push(one);
-    if (onEnded(one)) halted = true;
-    pump();
-  }
-
-  /** Milliseconds until a turn is wanted; 0: now. */
-  function untilTurn(moreAt: number | null, flushMs: number): number {
-    const now = clock.monotonicMs();
-    const idle = inFlight === 0 && (waiting.length === 0 || slots.length === 0 || halted);
-    if (idle || nudged) return 0;
-    const times = [restedAt + RENEW_MS];
-    if (ended.length > 0) times.push(firstEndedAt + flushMs);
-    if (moreAt !== null && slots.length === 0) times.push(moreAt);
-    return Math.max(0, Math.min(...times) - now);
-  }
-
+export function createFlight(options: FlightOptions): Flight {
+  const { clock, inFlightMax = IN_FLIGHT_MIN } = options;
+  const idle = { inFlight: 0, latencyMs: 0, limit: inFlightMax, leaseUntilMs: 0, firstEndedAt: 0, restedAt: 0 };
+  const state: State = { ...options, ...idle, waiting: [], slots: [], ended: [], halted: false, nudged: false, resting: null, dozing: false };
   return {
-    waiting,
-    ended,
+    waiting: state.waiting,
+    ended: state.ended,
     get inFlight() {
-      return inFlight;
+      return state.inFlight;
     },
     get latencyMs() {
-      return latencyMs;
+      return state.latencyMs;
     },
     add(marked, granted) {
-      waiting.push(...marked);
-      slots.push(...granted);
-      pump();
+      state.waiting.push(...marked);
+      state.slots.push(...granted);
+      pump(state);
     },
     leaseUntil(ms) {
-      leaseUntilMs = ms;
-      pump();
+      state.leaseUntilMs = ms;
+      pump(state);
     },
     takeMissed() {
-      const now = clock.monotonicMs();
-      while (slots[0] !== undefined && (halted || now > slots[0].until)) slots.shift();
-      halted = false;
-      return waiting.splice(slots.length);
+      dropMissed(state, clock.monotonicMs());
+      if (state.halted) state.slots.length = 0;
+      state.halted = false;
+      return state.waiting.splice(state.slots.length);
     },
     drop() {
-      slots.length = 0;
-      return waiting.splice(0);
+      state.slots.length = 0;
+      return state.waiting.splice(0);
     },
     nudge() {
-      nudged = true;
-      wake();
+      state.nudged = true;
+      state.resting?.wake();
     },
     forget(count) {
-      ended.splice(0, count);
-      if (ended.length > 0) firstEndedAt = clock.monotonicMs();
+      state.ended.splice(0, count);
+      state.firstEndedAt = clock.monotonicMs();
     },
-    async rest({ moreAt, flushMs }) {
-      restedAt = clock.monotonicMs();
-      for (let ms = untilTurn(moreAt, flushMs); ms > 0; ms = untilTurn(moreAt, flushMs)) {
-        const sleep = new AbortController();
-        const woken = new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        await Promise.race([woken, clock.sleep(Math.ceil(ms), sleep.signal)]);
-        sleep.abort();
-      }
-      nudged = false;
-    },
+    rest: (until) => rest(state, until),
   };
+}
+
+/** Begins what may begin now, and sees to it that it is called again when the next may. */
+function pump(state: State): void {
+  const { waiting, slots, clock } = state;
+  while (waiting.length > 0 && state.inFlight < state.limit && !state.halted) {
+    const now = clock.monotonicMs();
+    dropMissed(state, now);
+    const [slot] = slots;
+    if (slot === undefined || now > state.leaseUntilMs - SEND_TIMEOUT_MS) break;
+    if (now < slot.from) {
+      void doze(state, slot.from - now);
+      break;
+    }
+    slots.shift();
+    const next = waiting.shift();
+    if (next !== undefined) void begin(state, next, now);
+  }
+  const isFull = waiting.length > 0 && state.inFlight >= state.limit;
+  if (isFull && state.inFlightMax === undefined) state.limit = Math.min(IN_FLIGHT_MAX, state.limit + 1);
+  const { resting } = state;
+  if (resting !== null && (state.ended.length === 1 || untilTurn(state, resting) === 0)) resting.wake();
+}
+
+function dropMissed({ slots }: State, now: number): void {
+  while (slots[0] !== undefined && now > slots[0].until) slots.shift();
+}
+
+async function doze(state: State, ms: number): Promise<void> {
+  if (state.dozing) return;
+  state.dozing = true;
+  await state.clock.sleep(Math.ceil(ms));
+  state.dozing = false;
+  pump(state);
+}
+
+async function begin(state: State, marked: Marked, begunAt: number): Promise<void> {
+  state.inFlight++;
+  const parcel = { reference: formatReference(marked), address: marked.address, message: marked.message };
+  const outcome = await handOver(state.provider, parcel, state.signal);
+  const now = state.clock.monotonicMs();
+  state.inFlight--;
+  state.latencyMs += (now - begunAt - state.latencyMs) / LATENCY_CALLS;
+  if (state.ended.length === 0) state.firstEndedAt = now;
+  const ended = { marked, outcome };
+  state.ended.push(ended);
+  if (state.onEnded(ended)) state.halted = true;
+  pump(state);
+}
+
+/** Milliseconds until a turn is wanted; 0: now. */
+function untilTurn(state: State, { moreAt, flushMs }: Rest): number {
+  const { waiting, slots, ended, inFlight } = state;
+  const isIdle = inFlight === 0 && (waiting.length === 0 || slots.length === 0 || state.halted);
+  if (isIdle || state.nudged) return 0;
+  const times = [state.restedAt + RENEW_MS];
+  if (ended.length > 0) times.push(state.firstEndedAt + flushMs);
+  if (moreAt !== null && slots.length === 0) times.push(moreAt);
+  return Math.max(0, Math.min(...times) - state.clock.monotonicMs());
+}
+
+async function rest(state: State, until: Rest): Promise<void> {
+  state.restedAt = state.clock.monotonicMs();
+  for (let ms = untilTurn(state, until); ms > 0; ms = untilTurn(state, until)) {
+    const sleep = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      state.resting = { ...until, wake: resolve };
+    });
+    await Promise.race([woken, state.clock.sleep(Math.ceil(ms), sleep.signal)]);
+    state.resting = null;
+    sleep.abort();
+  }
+  state.nudged = false;
 }
 
 /** The port says that a provider never throws. If one does, nobody knows what left. */

@@ -93,7 +93,7 @@ export const openAddresses = (sql: Sql, scopeId: string, addresses: readonly str
 /** Takes back openings that were made for calls known not to have been sent, unless another call has used the address since. */
 export const releaseOpenings = (sql: Sql, scopeId: string, made: readonly { address: string; lastAt: Date }[]) => sql`
   with gone as (
-    delete from opening o using unnest(${made.map((m) => m.address)}::text[], ${made.map((m) => m.lastAt)}::timestamptz[]) as m (address, last_at)
+    delete from opening o using unnest(${made.map((m) => m.address)}::text[], ${made.map((m) => m.lastAt.toISOString())}::timestamptz[]) as m (address, last_at)
     where o.scope_id = ${scopeId} and o.address = m.address and o.last_at = m.last_at returning 1)
   update cap_scope set used = used - (select count(*) from gone)::int where id = ${scopeId}`;
 

@@ -1,0 +1,84 @@
+import { statfs } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { House } from "../../house.ts";
+import { senderHealth } from "../../flow/provider/sender.ts";
+import { listSenders } from "../../flow/provider/store.ts";
+import type { Common } from "./session.ts";
+import type { World } from "./world.ts";
+
+export interface Finding {
+  readonly well: boolean;
+  readonly what: string;
+  readonly found: string;
+}
+
+const DISK_MIN_BYTES = 1024 ** 3;
+/** Leases are kept by Postgres' clock; receipts carry the vendor's. More than this would make timelines unreadable. */
+const CLOCK_OFF_MAX_MS = 5_000;
+/** A slot is missed after 50 ms: a database that answers more slowly cannot keep a pace. */
+const ROUND_TRIP_MAX_MS = 50;
+const NODE_MIN = [20, 19] as const;
+
+/** Looks at everything that must be right before a campaign is sent. */
+export async function examine(world: World, options: Common): Promise<Finding[]> {
+  const findings: Finding[] = [nodeVersion()];
+  const config = world.readConfig();
+  findings.push({ well: config.warnings.length === 0, what: "environment", found: config.warnings.join("; ") || "every variable is understood" });
+  findings.push(await diskSpace(config.dataDir));
+  try {
+    const house = await world.openHouse(config, world.createLog(options.verbose ? "debug" : "error"), { connections: 2 });
+    try {
+      findings.push(...(await inside(house)));
+    } finally {
+      await house.close();
+    }
+  } catch (error) {
+    findings.push({ well: false, what: "database", found: error instanceof Error ? error.message : String(error) });
+  }
+  return findings;
+}
+
+function nodeVersion(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const well = major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1]);
+  return { well, what: "Node", found: `${process.versions.node}${well ? "" : `; ${NODE_MIN.join(".")} or later is needed`}` };
+}
+
+async function diskSpace(dataDir: string): Promise<Finding> {
+  const path = resolve(dataDir);
+  const disk = await statfs(path).catch(() => statfs("."));
+  const free = disk.bavail * disk.bsize;
+  return { well: free >= DISK_MIN_BYTES, what: "disk", found: `${(free / 1024 ** 3).toFixed(1)} GB free for ${path}` };
+}
+
+async function inside(house: House): Promise<Finding[]> {
+  const { sql, clock } = house;
+  await sql`select 1`;
+  const askedAt = clock.now().getTime();
+  const [row] = await sql<{ now: Date; version: string }[]>`select campanile.clock() as now, current_setting('server_version') as version`;
+  const tripMs = clock.now().getTime() - askedAt;
+  const offMs = (row?.now.getTime() ?? 0) - askedAt - tripMs / 2;
+  return [
+    { well: tripMs <= ROUND_TRIP_MAX_MS, what: "database", found: `Postgres ${row?.version}, ${house.config.databaseUrl === undefined ? "embedded" : "external"}, answers in ${tripMs} ms` },
+    { well: Math.abs(offMs) <= CLOCK_OFF_MAX_MS, what: "clock", found: `${Math.abs(Math.round(offMs))} ms between this machine and the database` },
+    ...(await senders(house)),
+  ];
+}
+
+async function senders({ sql, workspaceId, senders: deps }: House): Promise<Finding[]> {
+  const all = await listSenders(sql, { workspaceId, afterId: null, limit: 100 });
+  if (all.length === 0) return [{ well: true, what: "senders", found: "none yet: set META_ACCESS_TOKEN and META_PHONE_NUMBER_ID, or make one through the API" }];
+  return Promise.all(
+    all.map(async (sender) => {
+      const what = `sender ${sender.name}`;
+      if (sender.blockedReason !== null) return { well: false, what, found: sender.blockedReason };
+      if (sender.provider === "rehearsal") return { well: true, what, found: "a rehearsal: nothing leaves this machine" };
+      try {
+        const health = await senderHealth(sender, deps);
+        return { well: true, what, found: JSON.stringify(health) };
+      } catch (error) {
+        return { well: false, what, found: error instanceof Error ? error.message : String(error) };
+      }
+    }),
+  );
+}

@@ -1,0 +1,61 @@
+import { CommanderError } from "commander";
+import { Refusal } from "../../rules/refusal.ts";
+import { WrongConfiguration } from "../../runtime/config.ts";
+import { campaignCommand, executeBatchCommand } from "./campaign.ts";
+import { checkCommand, doctorCommand, migrateCommand } from "./care.ts";
+import { demoCommand } from "./demo.ts";
+import { importCommand } from "./import.ts";
+import { keyCommand } from "./key.ts";
+import { sendCommand } from "./send.ts";
+import { engineCommand, serveCommand } from "./serve.ts";
+import { command } from "./session.ts";
+import { vendorCommand } from "./vendor.ts";
+import { Failed, WrongUsage, type World } from "./world.ts";
+
+const commands = [
+  serveCommand,
+  engineCommand,
+  migrateCommand,
+  importCommand,
+  sendCommand,
+  campaignCommand,
+  executeBatchCommand,
+  keyCommand,
+  vendorCommand,
+  demoCommand,
+  checkCommand,
+  doctorCommand,
+];
+
+/** Runs one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. */
+export async function runCli(argv: readonly string[], world: World): Promise<number> {
+  const program = command("campanile", "Give it an audience and a message; it delivers, never twice, and says what became of each person.");
+  program.exitOverride();
+  let code = 0;
+  for (const make of commands) {
+    const made = make(world, (exit) => {
+      code = exit;
+    });
+    program.addCommand(made);
+  }
+  for (const one of program.commands) for (const each of [one, ...one.commands]) each.exitOverride();
+  try {
+    await program.parseAsync([...argv]);
+    return code;
+  } catch (error) {
+    return exitCodeOf(error);
+  }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof WrongUsage || error instanceof WrongConfiguration) return tell(error, 2);
+  if (error instanceof Failed || error instanceof Refusal) return tell(error, 1);
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 1;
+}
+
+function tell(error: Error, code: number): number {
+  process.stderr.write(`${error.message}\n`);
+  return code;
+}
