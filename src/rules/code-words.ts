@@ -36,7 +36,15 @@ export function explainCode(code: string): CodeWords {
   }
   const [, status] = /^http_(\d{3})$/.exec(code) ?? [];
   if (status !== undefined) {
-    return { title: `HTTP ${status}`, sentence: `The provider answered with status ${status} and no code of its own.`, next: status >= "500" ? sent : "Check the sender's base address." };
+    return {
+      title: `HTTP ${status}`,
+      sentence: `The provider answered with status ${status} and no code of its own.`,
+      next: status >= "500" ? sent : "Check the sender's base address.",
+    };
   }
-  return { title: `Code ${code}`, sentence: "The provider refused the message with a code we do not know.", next: "Look at the provider's words. Report the code, please." };
+  return {
+    title: `Code ${code}`,
+    sentence: "The provider refused the message with a code we do not know.",
+    next: "Look at the provider's words. Report the code, please.",
+  };
 }

@@ -21,11 +21,14 @@ test.each([
   expect(cleanCell(text)).toBe(cell);
 });
 
-test.each(["=1+1", "+91", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x", "'=1"])("%j does not begin a formula in an export", (cell) => {
-  const line = csvLine([cell]);
-  expect(line.startsWith(`"'`)).toBe(true);
-  expect(line.endsWith('"\r\n')).toBe(true);
-});
+test.each(["=1+1", "+91", "-1", "@SUM(A1)", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x", "'=1"])(
+  "%j does not begin a formula in an export",
+  (cell) => {
+    const line = csvLine([cell]);
+    expect(line.startsWith(`"'`)).toBe(true);
+    expect(line.endsWith('"\r\n')).toBe(true);
+  },
+);
 
 test("a line of an export", () => {
   expect(csvLine([7, "+919876543210", 'Asha "A" Rao', "a;b", "plain", null, ""])).toBe(`7,"'+919876543210","Asha ""A"" Rao","a;b",plain,,\r\n`);
@@ -35,7 +38,10 @@ test("what is exported is read again as it was", () => {
   const cell = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(..."='+-@ab\",;\n\r\t ＝") }));
   fc.assert(
     fc.property(fc.array(cell, { minLength: 1, maxLength: 5 }), (cells) => {
-      const kept = cells.map((text) => text.replace(/\p{Cc}/gu, "").trim()).map(cleanCell).map((text) => text.trim());
+      const kept = cells
+        .map((text) => text.replace(/\p{Cc}/gu, "").trim())
+        .map(cleanCell)
+        .map((text) => text.trim());
       const [row] = parse(csvLine(kept), { skip_empty_lines: false });
       expect(row?.map(cleanCell) ?? [""]).toEqual(kept);
     }),

@@ -20,21 +20,63 @@ function causeOf(first: readonly string[], options?: ColumnOptions): string {
 
 test.each<[header: string[], columns: string[]]>([
   [["phone"], ["phone"]],
-  [["Phone Number", "E-Mail", "First Name", "Surname"], ["phone", "email", "firstName", "lastName"]],
-  [["MOBILE_NO.", "city"], ["phone", "{city}"]],
-  [["Teléfono", "Nombre", "Apellidos", "Empresa"], ["phone", "firstName", "lastName", "company"]],
-  [["Telefone", "Nome"], ["phone", "firstName"]],
-  [["Prénom", "Téléphone"], ["firstName", "phone"]],
-  [["Handy", "Vorname", "Nachname", "Firma"], ["phone", "firstName", "lastName", "company"]],
-  [["Name", "Given Name", "Phone 1 - Value", "Phone 2 - Value", "E-mail 1 - Value"], ["{Name}", "firstName", "phone", "{Phone_2_-_Value}", "email"]],
-  [["Full name", "WhatsApp"], ["name", "phone"]],
-  [["First name", "Vorname", "phone"], ["firstName", "{Vorname}", "phone"]],
+  [
+    ["Phone Number", "E-Mail", "First Name", "Surname"],
+    ["phone", "email", "firstName", "lastName"],
+  ],
+  [
+    ["MOBILE_NO.", "city"],
+    ["phone", "{city}"],
+  ],
+  [
+    ["Teléfono", "Nombre", "Apellidos", "Empresa"],
+    ["phone", "firstName", "lastName", "company"],
+  ],
+  [
+    ["Telefone", "Nome"],
+    ["phone", "firstName"],
+  ],
+  [
+    ["Prénom", "Téléphone"],
+    ["firstName", "phone"],
+  ],
+  [
+    ["Handy", "Vorname", "Nachname", "Firma"],
+    ["phone", "firstName", "lastName", "company"],
+  ],
+  [
+    ["Name", "Given Name", "Phone 1 - Value", "Phone 2 - Value", "E-mail 1 - Value"],
+    ["{Name}", "firstName", "phone", "{Phone_2_-_Value}", "email"],
+  ],
+  [
+    ["Full name", "WhatsApp"],
+    ["name", "phone"],
+  ],
+  [
+    ["First name", "Vorname", "phone"],
+    ["firstName", "{Vorname}", "phone"],
+  ],
   [["Contact"], ["phone"]],
-  [["Contact", "Mobile"], ["{Contact}", "phone"]],
-  [["No", "Email"], ["{No}", "email"]],
-  [["ＰＨＯＮＥ", "\ufeff name "], ["phone", "name"]],
-  [["phone", "", " ", "Time Zone"], ["phone", "{column_2}", "{column_3}", "timeZone"]],
-  [["phone", "Order ID", "Größe (cm)", "शहर", "__proto__", "constructor"], ["phone", "{Order_ID}", "{Größe_cm}", "{शहर}", "{__proto__}", "{constructor}"]],
+  [
+    ["Contact", "Mobile"],
+    ["{Contact}", "phone"],
+  ],
+  [
+    ["No", "Email"],
+    ["{No}", "email"],
+  ],
+  [
+    ["ＰＨＯＮＥ", "\ufeff name "],
+    ["phone", "name"],
+  ],
+  [
+    ["phone", "", " ", "Time Zone"],
+    ["phone", "{column_2}", "{column_3}", "timeZone"],
+  ],
+  [
+    ["phone", "Order ID", "Größe (cm)", "शहर", "__proto__", "constructor"],
+    ["phone", "{Order_ID}", "{Größe_cm}", "{शहर}", "{__proto__}", "{constructor}"],
+  ],
 ])("the header %j", (header, columns) => {
   expect(resolved(header)).toEqual(columns);
 });
@@ -42,10 +84,19 @@ test.each<[header: string[], columns: string[]]>([
 describe("without a header, the first row tells", () => {
   test.each<[row: string[], columns: string[], options?: ColumnOptions]>([
     [["+919876543210"], ["phone"]],
-    [["919876543210", "Asha"], ["phone", "{column_2}"]],
+    [
+      ["919876543210", "Asha"],
+      ["phone", "{column_2}"],
+    ],
     [["Asha", "asha@example.com", "09876543210"], ["{column_1}", "email", "phone"], { country: "IN" }],
-    [["9.19877E+11", "Asha"], ["phone", "{column_2}"]],
-    [["+919876543210", "20240101"], ["phone", "{column_2}"]],
+    [
+      ["9.19877E+11", "Asha"],
+      ["phone", "{column_2}"],
+    ],
+    [
+      ["+919876543210", "20240101"],
+      ["phone", "{column_2}"],
+    ],
     [["+919876543210", "Asha"], ["phone", "firstName"], { map: { "2": "first_name" } }],
     [["Asha", "+919876543210", "+14155552671"], ["{column_1}", "{column_2}", "phone"], { map: { "3": "phone", "2": "column_2" } }],
   ])("%j", (row, columns, options) => {

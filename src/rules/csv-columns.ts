@@ -33,7 +33,11 @@ export interface ColumnOptions {
 export function resolveColumns(first: readonly string[], options: ColumnOptions = {}): Columns {
   const cells = first.map(cleanCell);
   const mapped = mappedColumns(cells, options.map ?? {});
-  const said = new Set(Object.keys(options.map ?? {}).filter((key) => !/^\d+$/.test(key)).map((key) => key.trim().toLowerCase()));
+  const said = new Set(
+    Object.keys(options.map ?? {})
+      .filter((key) => !/^\d+$/.test(key))
+      .map((key) => key.trim().toLowerCase()),
+  );
   const named = cells.some((cell) => isAddressField(fieldOf(cell)) || said.has(cell.toLowerCase()));
   const headerless = !named && cells.some((cell) => kindOf(cell, options.country) !== null);
   const base = headerless ? cells.map((_, at) => `column_${at + 1}`) : cells;
@@ -58,7 +62,8 @@ function mappedColumns(cells: readonly string[], map: Readonly<Record<string, st
     const numbers = /^\d{1,4}$/.test(wanted) && Number(wanted) >= 1 && Number(wanted) <= cells.length ? [Number(wanted) - 1] : [];
     const [at, another] = byName.length > 0 ? byName : numbers;
     if (at === undefined) throw unreadable(`The file has no column ${quote(key)}. It has: ${cells.map(quote).join(", ")}.`);
-    if (another !== undefined) throw unreadable(`The file has ${byName.length} columns ${quote(key)}. Name the one you mean by its number, such as ${another + 1}.`);
+    if (another !== undefined)
+      throw unreadable(`The file has ${byName.length} columns ${quote(key)}. Name the one you mean by its number, such as ${another + 1}.`);
     const field = fieldOf(target);
     const attribute = field !== null || target.trim() === "-" ? null : attributeOf(target, at);
     mapped.set(at, { header: cells[at] ?? key, field, attribute });
@@ -130,7 +135,9 @@ function assertNoTwins(headers: readonly string[], mapped: ReadonlyMap<number, C
     const twin = seen.get(key);
     if (header === "" || mapped.has(at)) continue;
     if (twin !== undefined) {
-      throw unreadable(`The header has ${quote(header)} twice, in columns ${twin + 1} and ${at + 1}. Rename one, or leave it out with map: ${at + 1}=-.`);
+      throw unreadable(
+        `The header has ${quote(header)} twice, in columns ${twin + 1} and ${at + 1}. Rename one, or leave it out with map: ${at + 1}=-.`,
+      );
     }
     seen.set(key, at);
   }
@@ -151,13 +158,18 @@ const quote = (text: string) => `â€œ${text.length > 60 ? `${text.slice(0, 60)}â€
 
 function nothingFound(columns: readonly Column[]): Refusal {
   const [first] = columns;
-  const headers = columns.slice(0, 20).map(({ header }) => quote(header)).join(", ");
+  const headers = columns
+    .slice(0, 20)
+    .map(({ header }) => quote(header))
+    .join(", ");
   return unreadable(
     `No column is a phone or an e-mail address. The first row has: ${headers}. Name a column phone or email, or say which it is with map, such as ${first?.header || "1"}=phone.`,
   );
 }
 
 const rivals = (one: string, other: string, field: ContactField) =>
-  unreadable(`${quote(one)} and ${quote(other)} could both be the ${field}. Say which it is with map, such as ${one.replace("column ", "")}=${field}.`);
+  unreadable(
+    `${quote(one)} and ${quote(other)} could both be the ${field}. Say which it is with map, such as ${one.replace("column ", "")}=${field}.`,
+  );
 
 const unreadable = (cause: string) => new Refusal("import_unreadable", { cause: `${cause} Nothing was stored.` });

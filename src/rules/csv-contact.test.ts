@@ -78,7 +78,14 @@ test("the country of the file reads its numbers", () => {
 });
 
 test("a time zone is one of the IANA database", () => {
-  expect(["Asia/Kolkata", "Europe/Berlin", "UTC", "Mars/Phobos", "", "x".repeat(1_000)].map(isTimeZone)).toEqual([true, true, true, false, false, false]);
+  expect(["Asia/Kolkata", "Europe/Berlin", "UTC", "Mars/Phobos", "", "x".repeat(1_000)].map(isTimeZone)).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+  ]);
 });
 
 test("whatever the cells: no throw, and attributes are JSON", () => {
@@ -87,7 +94,8 @@ test("whatever the cells: no throw, and attributes are JSON", () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: "grapheme" }), { maxLength: 5 }), (cells) => {
       const result = rowOf(["+919876543210", ...cells]);
-      if (result.ok) expect(Object.values(JSON.parse(result.contact.attributes)).every((value) => typeof value === "string" && value !== "")).toBe(true);
+      if (result.ok)
+        expect(Object.values(JSON.parse(result.contact.attributes)).every((value) => typeof value === "string" && value !== "")).toBe(true);
     }),
     { numRuns: 2_000 },
   );

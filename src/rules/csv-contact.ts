@@ -57,9 +57,16 @@ function layoutOf(columns: readonly Column[]): Layout {
 }
 
 // Runs once a row: functions made here each time would cost as much as the rest.
-function readContact(cells: readonly string[], { width, at, attributes }: Layout, { country, channel = "whatsapp" }: ContactRowOptions): ContactRowResult {
+function readContact(
+  cells: readonly string[],
+  { width, at, attributes }: Layout,
+  { country, channel = "whatsapp" }: ContactRowOptions,
+): ContactRowResult {
   if (cells.length > width && cells.slice(width).some((extra) => cleanCell(extra) !== "")) {
-    return reject(cells.join(" | "), `The row has ${cells.length} cells, the first row has ${width}. A cell with a delimiter in it needs quotes around it.`);
+    return reject(
+      cells.join(" | "),
+      `The row has ${cells.length} cells, the first row has ${width}. A cell with a delimiter in it needs quotes around it.`,
+    );
   }
   const phoneCell = cellAt(cells, at.phone);
   const emailCell = cellAt(cells, at.email);

@@ -38,7 +38,10 @@ function firstRows(sample: string, delimiter: string): readonly (readonly string
   try {
     const whole = reader.push(sample);
     const rows = whole.length > 0 ? whole : reader.end();
-    return rows.map(({ cells }) => cells).filter((cells) => cells.some((cell) => cell.trim() !== "")).slice(0, ROWS_LOOKED_AT);
+    return rows
+      .map(({ cells }) => cells)
+      .filter((cells) => cells.some((cell) => cell.trim() !== ""))
+      .slice(0, ROWS_LOOKED_AT);
   } catch (error) {
     // Read so, the file is damaged: not with this delimiter. Damaged with each, it is refused when it is read.
     if (error instanceof Refusal) return [];

@@ -20,7 +20,10 @@ const weakPhones = "contact|number|no|número|numéro|nummer";
 
 /** A header without what people write differently: accents, capitals, blanks, dashes, dots. */
 const fold = (header: string) =>
-  header.normalize("NFKD").toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
+  header
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]/gu, "");
 
 const fields = new Map(Object.entries(words).flatMap(([field, list]) => list.split("|").map((word) => [fold(word), field as ContactField])));
 const weak = new Set(weakPhones.split("|").map(fold));

@@ -18,7 +18,10 @@ const TEXT_MAX = 320;
  */
 export function normaliseEmail(text: string): EmailResult {
   if (text.length > TEXT_MAX) return refuse(text, `is too long for an e-mail address: at most ${EMAIL_MAX} characters`);
-  const bare = text.trim().replace(/[\u200b-\u200f\u2060\ufeff]/g, "").replace(/^mailto:/i, "");
+  const bare = text
+    .trim()
+    .replace(/[\u200b-\u200f\u2060\ufeff]/g, "")
+    .replace(/^mailto:/i, "");
   if (bare === "") return { ok: false, reason: "The e-mail address is empty." };
   if (/[\p{Cc}\s,;:<>()"[\]\\|]/u.test(bare)) return refuse(text, "is not one plain e-mail address. Keep a single name@domain in a cell");
   const at = bare.indexOf("@");
@@ -49,7 +52,11 @@ function faultOfDomain(domain: string): string | null {
 /** As UTS #46 does for the letters people use: full-width and ideographic dots, compatibility forms and capitals folded, then Punycode. */
 function domainToAscii(domain: string): string {
   if (/^[\x20-\x7e]*$/.test(domain)) return domain.toLowerCase();
-  const folded = domain.replace(/[\u3002\uff0e\uff61]/g, ".").normalize("NFKC").toLowerCase().normalize("NFC");
+  const folded = domain
+    .replace(/[\u3002\uff0e\uff61]/g, ".")
+    .normalize("NFKC")
+    .toLowerCase()
+    .normalize("NFC");
   return folded.split(".").map(labelToAscii).join(".");
 }
 

@@ -8,7 +8,7 @@ export const TEXT_MAX = 65_536;
 /** Objects and characters one rendering may allocate: 10 times the longest text, and a loop of 100,000 rounds is over at once. */
 const MEMORY_MAX = 655_360;
 /** A rendering takes some microseconds. The limit is of the wall clock, so it is tried twice: a pause of the process is no bomb. */
-const RENDER_MAX_MS = 100;
+const RENDER_MAX_MS = 200;
 
 /** Tags that read other templates: there are none here. */
 const REMOVED_TAGS = ["include", "render", "layout", "block"];

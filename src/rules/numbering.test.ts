@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { parsePhoneNumberFromString } from "libphonenumber-js/max";
-import examples from "libphonenumber-js/mobile/examples";
 import metadata from "libphonenumber-js/max/metadata";
+import examples from "libphonenumber-js/mobile/examples";
 import { expect, test } from "vitest";
 import { isAssignable } from "./numbering.ts";
 

@@ -31,8 +31,7 @@ function fits(plans: readonly Plan[], national: string): boolean {
 }
 
 const isOf = ({ general, kinds }: Plan, national: string): boolean =>
-  general.test(national) &&
-  kinds.some(({ pattern, lengths }) => (lengths === null || lengths.includes(national.length)) && pattern.test(national));
+  general.test(national) && kinds.some(({ pattern, lengths }) => (lengths === null || lengths.includes(national.length)) && pattern.test(national));
 
 const compiled = new Map<string, readonly Plan[]>();
 

@@ -46,9 +46,12 @@ describe("a whole message that asks to stop", () => {
   });
 });
 
-test.each(["Stop promotions", "No more ads, please", "Keine Werbung!", "प्रमोशन रोकें", "Detener promociones"])("%s concerns advertising only", (text) => {
-  expect(scopeOf(text)).toBe("marketing");
-});
+test.each(["Stop promotions", "No more ads, please", "Keine Werbung!", "प्रमोशन रोकें", "Detener promociones"])(
+  "%s concerns advertising only",
+  (text) => {
+    expect(scopeOf(text)).toBe("marketing");
+  },
+);
 
 test.each([
   "please don't stop",
@@ -87,7 +90,19 @@ describe("buttons", () => {
 });
 
 describe("properties", () => {
-  const word = fc.constantFrom("stop", "unsubscribe", "opt out", "arrêt", "désabonnement", "रोकें", "إلغاء الاشتراك", "стоп", "수신거부", "退订", "durdur");
+  const word = fc.constantFrom(
+    "stop",
+    "unsubscribe",
+    "opt out",
+    "arrêt",
+    "désabonnement",
+    "रोकें",
+    "إلغاء الاشتراك",
+    "стоп",
+    "수신거부",
+    "退订",
+    "durdur",
+  );
   const noise = fc.stringMatching(/^[\s.,!?*_~"()…🛑🙏-]{0,6}$/u);
 
   test("letter case, spacing, punctuation and Unicode form make no difference", () => {

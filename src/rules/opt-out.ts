@@ -68,7 +68,11 @@ const ACCENTS = /[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0670\u0640]/gu;
 function normalise(text: string): string {
   const bare = text.normalize("NFKC").toLowerCase().normalize("NFD").replace(ACCENTS, "").normalize("NFC");
   const plain = bare.replaceAll("ı", "i").replaceAll("đ", "d").replaceAll("ø", "o").replaceAll("ł", "l");
-  return plain.replace(/[\u200c\u200d]/gu, "").replace(/['\u2019`]/gu, "").replace(/[^\p{L}\p{M}\p{N}]+/gu, " ").trim();
+  return plain
+    .replace(/[\u200c\u200d]/gu, "")
+    .replace(/['\u2019`]/gu, "")
+    .replace(/[^\p{L}\p{M}\p{N}]+/gu, " ")
+    .trim();
 }
 
 const setOf = (list: string) => new Set(list.split(";").map(normalise));

@@ -18,9 +18,7 @@ export type PhoneFault =
   | "ambiguous";
 
 /** `phone` is E.164 with `+`. `reason` is a sentence for whoever owns the file: what is wrong, the value, what to do. */
-export type PhoneResult =
-  | { readonly ok: true; readonly phone: string }
-  | { readonly ok: false; readonly code: PhoneFault; readonly reason: string };
+export type PhoneResult = { readonly ok: true; readonly phone: string } | { readonly ok: false; readonly code: PhoneFault; readonly reason: string };
 
 /**
  * The one E.164 spelling of the number that a cell or a field holds.
@@ -56,7 +54,10 @@ const DIGITS_MIN = 8;
 /** Takes off what spreadsheets, exports and chat programs put around a number: `'+91…`, `="+91…"`, `tel:+91…`, `919876543210.0`. */
 function undress(text: string): string {
   const ascii = /^[\x20-\x7e]*$/.test(text) ? text : foldToAscii(text);
-  const cell = ascii.trim().replace(/^=?\s*["'`]*/, "").replace(/["'`]+$/, "");
+  const cell = ascii
+    .trim()
+    .replace(/^=?\s*["'`]*/, "")
+    .replace(/["'`]+$/, "");
   const number = cell.replace(/^(?:tel|whatsapp|callto|sms):/i, "").trim();
   // A table read as floating point writes .0 after every number; any other fraction is no number of a phone.
   return /^\+?\d+\.0$/.test(number) ? number.slice(0, -2) : number;
@@ -65,7 +66,7 @@ function undress(text: string): string {
 /** Invisible marks dropped (zero width, direction, soft hyphen); digits of other scripts, full-width signs, dashes and spaces as ASCII. */
 function foldToAscii(text: string): string {
   return text
-    .replace(/[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]/g, "")
+    .replace(/\p{Cf}/gu, "")
     .replace(/[\uff01-\uff5e]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xfee0))
     .replace(/[٠-٩۰-۹०-९০-৯]/g, (digit) => String(digitOf(digit.charCodeAt(0))))
     .replace(/[\u2010-\u2015\u2212]/g, "-")
@@ -162,14 +163,14 @@ function refuse(code: PhoneFault, text: string, country?: Country): PhoneResult 
 
 const reasons: Readonly<Record<PhoneFault, (value: string, digits: number, country?: Country) => string>> = {
   empty: () => "The phone is empty.",
-  scientific: (value) =>
-    `${value} is in Excel's scientific notation: its last digits are lost. Format the column as text and export again.`,
+  scientific: (value) => `${value} is in Excel's scientific notation: its last digits are lost. Format the column as text and export again.`,
   two_numbers: (value) => `“${value}” is more than one number. Keep one in a cell.`,
   extension: (value) => `“${value}” has an extension, which no message reaches. Keep the number only.`,
   not_a_phone: (value) => `“${value}” is not a phone number.`,
   too_short: (value, digits) => `“${value}” is too short for a phone number: it has ${digits} digits, and 7 is the least with its country code.`,
   too_long: (value, digits) => `“${value}” is too long for a phone number: it has ${digits} digits, and 15 is the most.`,
-  no_country: (value) => `“${value}” is not a valid number as it stands. Write it with + and its country code, or say which country the file is from.`,
+  no_country: (value) =>
+    `“${value}” is not a valid number as it stands. Write it with + and its country code, or say which country the file is from.`,
   invalid: (value, _digits, country) =>
     country === undefined || value.includes("+")
       ? `“${value}” is not a valid number of the country its code names. Check the digits.`

@@ -26,7 +26,15 @@ describe("statuses", () => {
     };
     expect(read(body({ contacts, statuses: [one] }))).toEqual({
       elements: [
-        { kind: "status", phoneNumberId, providerRef: "wamid.HBgL", status: "delivered", at: "2025-06-18T16:22:53.000Z", reference: "c1.x", recipient: "16505551234" },
+        {
+          kind: "status",
+          phoneNumberId,
+          providerRef: "wamid.HBgL",
+          status: "delivered",
+          at: "2025-06-18T16:22:53.000Z",
+          reference: "c1.x",
+          recipient: "16505551234",
+        },
       ],
       ignored: 0,
       faults: [],
@@ -51,7 +59,16 @@ describe("statuses", () => {
   });
 
   test("kinds that came later are ignored, and counted", () => {
-    expect(read(body({ statuses: [{ id: "w", status: "warning" }, { id: "w", status: "played" }] }))).toMatchObject({ elements: [{ status: "played" }], ignored: 1, faults: [] });
+    expect(
+      read(
+        body({
+          statuses: [
+            { id: "w", status: "warning" },
+            { id: "w", status: "played" },
+          ],
+        }),
+      ),
+    ).toMatchObject({ elements: [{ status: "played" }], ignored: 1, faults: [] });
   });
 
   test("each that is malformed is named, and the others are read", () => {
@@ -69,7 +86,8 @@ describe("statuses", () => {
 });
 
 describe("answers", () => {
-  const answer = (message: Record<string, unknown>) => read(body({ messages: [{ id: "in", from: "16505551234", timestamp: "1750091045", ...message }] }));
+  const answer = (message: Record<string, unknown>) =>
+    read(body({ messages: [{ id: "in", from: "16505551234", timestamp: "1750091045", ...message }] }));
 
   test.each([
     ["text", { type: "text", text: { body: "Hi" } }, { text: "Hi" }],
@@ -78,8 +96,16 @@ describe("answers", () => {
       { type: "button", context: { from: "1", id: "wamid.ours" }, button: { payload: "p", text: "Unsubscribe" } },
       { contextRef: "wamid.ours", button: { payload: "p", label: "Unsubscribe" } },
     ],
-    ["an interactive button", { type: "interactive", interactive: { type: "button_reply", button_reply: { id: "a", title: "A" } } }, { button: { payload: "a", label: "A" } }],
-    ["a list", { type: "interactive", interactive: { type: "list_reply", list_reply: { id: "b", title: "B", description: "…" } } }, { button: { payload: "b", label: "B" } }],
+    [
+      "an interactive button",
+      { type: "interactive", interactive: { type: "button_reply", button_reply: { id: "a", title: "A" } } },
+      { button: { payload: "a", label: "A" } },
+    ],
+    [
+      "a list",
+      { type: "interactive", interactive: { type: "list_reply", list_reply: { id: "b", title: "B", description: "…" } } },
+      { button: { payload: "b", label: "B" } },
+    ],
     ["an image", { type: "image", image: { id: "1" } }, {}],
     ["something Meta cannot show", { type: "unsupported", errors: [{ code: 131051 }] }, {}],
   ])("%s", (_, message, expected) => {
@@ -101,7 +127,12 @@ describe("answers", () => {
 
 describe("preferences", () => {
   const preference = (one: Record<string, unknown>) =>
-    read(body({ user_preferences: [{ wa_id: "16505551234", category: "marketing_messages", value: "stop", timestamp: 1731705721, ...one }] }, "user_preferences"));
+    read(
+      body(
+        { user_preferences: [{ wa_id: "16505551234", category: "marketing_messages", value: "stop", timestamp: 1731705721, ...one }] },
+        "user_preferences",
+      ),
+    );
 
   test("stop and resume", () => {
     const element = { kind: "preference", phoneNumberId, from: "16505551234", wanted: "stop", at: "2024-11-15T21:22:01.000Z" };
@@ -111,7 +142,9 @@ describe("preferences", () => {
 
   test("another category is ignored; no number or no known value is a fault", () => {
     expect(preference({ category: "calls" })).toMatchObject({ ignored: 1, faults: [] });
-    expect(preference({ wa_id: undefined, user_id: "US.1" }).faults).toEqual([expect.stringContaining("user US.1, who wants stop, shows no phone number")]);
+    expect(preference({ wa_id: undefined, user_id: "US.1" }).faults).toEqual([
+      expect.stringContaining("user US.1, who wants stop, shows no phone number"),
+    ]);
     expect(preference({ value: "pause" }).faults).toEqual([expect.stringContaining("value is neither stop nor resume")]);
   });
 });
@@ -122,10 +155,16 @@ describe("the envelope", () => {
     [{ entry: {} }, ["the body has no list 'entry'"]],
     [null, ["the body has no list 'entry'"]],
     ["x", ["the body has no list 'entry'"]],
-    [{ entry: [null, { changes: [null, { field: "messages" }, { value: {} }] }] }, [0, 1, 2].map((i) => `entry[1].changes[${i}]: not an object with 'field' and 'value'`)],
+    [
+      { entry: [null, { changes: [null, { field: "messages" }, { value: {} }] }] },
+      [0, 1, 2].map((i) => `entry[1].changes[${i}]: not an object with 'field' and 'value'`),
+    ],
     [body({ statuses: {} }), ["entry[0].changes[0].statuses: not a list"]],
     [body({ statuses: [{ id: "w", status: "sent" }], metadata: null }), ["entry[0].changes[0].statuses[0]: no usable metadata.phone_number_id"]],
-    [body({ statuses: [{ id: "w", status: "sent" }], metadata: { phone_number_id: "1,2" } }), ["entry[0].changes[0].statuses[0]: no usable metadata.phone_number_id"]],
+    [
+      body({ statuses: [{ id: "w", status: "sent" }], metadata: { phone_number_id: "1,2" } }),
+      ["entry[0].changes[0].statuses[0]: no usable metadata.phone_number_id"],
+    ],
   ])("%j", (envelope, faults) => {
     expect(read(envelope)).toEqual({ elements: [], ignored: 0, faults });
   });
@@ -152,8 +191,32 @@ describe("the envelope", () => {
 
 test("no shape makes it fail, and a broken element never takes a good one with it", () => {
   const odd = fc.object({
-    key: fc.constantFrom("id", "status", "timestamp", "errors", "code", "error_data", "from", "text", "body", "button", "interactive", "context", "type", "wa_id", "value"),
-    values: [fc.string({ unit: "binary" }), fc.integer(), fc.constant(null), fc.constant("sent"), fc.constant("stop"), fc.double(), fc.array(fc.string())],
+    key: fc.constantFrom(
+      "id",
+      "status",
+      "timestamp",
+      "errors",
+      "code",
+      "error_data",
+      "from",
+      "text",
+      "body",
+      "button",
+      "interactive",
+      "context",
+      "type",
+      "wa_id",
+      "value",
+    ),
+    values: [
+      fc.string({ unit: "binary" }),
+      fc.integer(),
+      fc.constant(null),
+      fc.constant("sent"),
+      fc.constant("stop"),
+      fc.double(),
+      fc.array(fc.string()),
+    ],
     maxDepth: 4,
   });
   const good = { id: "wamid.good", status: "read", timestamp: "1750263773" };
@@ -162,7 +225,13 @@ test("no shape makes it fail, and a broken element never takes a good one with i
       const statuses = [...elements, ...anything, good];
       const value = { metadata, statuses, messages: [...anything, ...elements] };
       const webhook = read({ entry: [...anything, { changes: [...elements, { field: "messages", value }] }] });
-      expect(webhook.elements).toContainEqual({ kind: "status", phoneNumberId, providerRef: "wamid.good", status: "read", at: "2025-06-18T16:22:53.000Z" });
+      expect(webhook.elements).toContainEqual({
+        kind: "status",
+        phoneNumberId,
+        providerRef: "wamid.good",
+        status: "read",
+        at: "2025-06-18T16:22:53.000Z",
+      });
       expect(JSON.stringify(webhook.elements)).not.toMatch(/\\u0000|\\ud[89a-f]/i);
       read(anything);
     }),

@@ -35,7 +35,7 @@ export const MATCH_FOR_HOURS = 24;
 /** One update of a WhatsApp webhook. Instants are ISO 8601 texts; it is stored as JSON while it waits for its message. */
 export type Element = StatusElement | ReplyElement | PreferenceElement;
 
-export interface StatusElement {
+interface StatusElement {
   readonly kind: "status";
   readonly phoneNumberId: string;
   readonly providerRef: string;
@@ -61,7 +61,7 @@ export interface ReplyElement {
   readonly button?: { readonly payload?: string; readonly label?: string };
 }
 
-export interface PreferenceElement {
+interface PreferenceElement {
   readonly kind: "preference";
   readonly phoneNumberId: string;
   readonly from: string;
@@ -231,7 +231,12 @@ const isFields = (value: unknown): value is Fields => typeof value === "object" 
 function textOf(value: unknown, max: number): string | undefined {
   if (Number.isSafeInteger(value)) return String(value);
   if (typeof value !== "string") return undefined;
-  return value.slice(0, max).replaceAll("\0", "").replace(/\p{Surrogate}/gu, "\ufffd") || undefined;
+  return (
+    value
+      .slice(0, max)
+      .replaceAll("\0", "")
+      .replace(/\p{Surrogate}/gu, "\ufffd") || undefined
+  );
 }
 
 function digitsOf(value: unknown): string | undefined {

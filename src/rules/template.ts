@@ -74,7 +74,8 @@ function fill(first: string, slots: readonly Slot[], variables: Variables): stri
     if (value === undefined) return { ok: false, reason: "missing_variable", detail: nameOf(slot) };
     text += value + slot.after;
   }
-  if (text.length > TEXT_MAX) return { ok: false, reason: "invalid", detail: `The text is ${text.length} characters long; the limit is ${TEXT_MAX}.` };
+  if (text.length > TEXT_MAX)
+    return { ok: false, reason: "invalid", detail: `The text is ${text.length} characters long; the limit is ${TEXT_MAX}.` };
   return text;
 }
 

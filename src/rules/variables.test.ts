@@ -4,7 +4,13 @@ import { recipientVariables } from "./variables.ts";
 const nobody = { phone: null, email: null, firstName: null, lastName: null, company: null, attributes: {} };
 
 test("the contact's own values, its attributes, then the campaign's variables", () => {
-  const contact = { ...nobody, phone: "+919876543210", firstName: " Ana ", lastName: "Ng", attributes: { city: "Pune", firstName: "X", first_name: "Anna", vip: true, age: 0 } };
+  const contact = {
+    ...nobody,
+    phone: "+919876543210",
+    firstName: " Ana ",
+    lastName: "Ng",
+    attributes: { city: "Pune", firstName: "X", first_name: "Anna", vip: true, age: 0 },
+  };
   expect(recipientVariables(contact, { city: "Goa", code: "SPRING", company: "Acme" })).toEqual({
     firstName: "Ana",
     lastName: "Ng",

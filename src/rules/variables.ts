@@ -12,9 +12,6 @@ export interface ContactValues {
 
 type Scalar = string | number | boolean;
 
-/** The variables every contact can have, whatever its attributes. */
-export const contactVariables = ["firstName", "lastName", "name", "phone", "email", "company"] as const;
-
 /** Usable in a message: a text that is not empty, a number, yes or no. Everything else counts as absent, an empty text too. */
 export function isPresent(value: unknown): value is Scalar {
   return typeof value === "string" ? value !== "" : typeof value === "number" || typeof value === "boolean";

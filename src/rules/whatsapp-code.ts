@@ -1,4 +1,5 @@
-export type Verdict =
+/** What a code asks of us. */
+type Verdict =
   | "throttle_sender" // known not sent; the sender waits
   | "throttle_recipient" // known not sent; only this recipient waits, longer each time
   | "retry" // known not sent; a further attempt later
@@ -8,7 +9,9 @@ export type Verdict =
   | "pause_campaign" // nobody fails; the campaign cannot go on until somebody acts
   | "uncertain"; // it may have been sent
 
+/** One error code of the WhatsApp Cloud API. It may come in the answer to a send, or later by webhook. */
 export interface CodeEntry {
+  /** Meta's; the other texts are our words. */
   readonly title: string;
   readonly verdict: Verdict;
   /** What happened, for somebody who never read an API's documentation. */
@@ -23,5 +26,5 @@ export interface CodeEntry {
   readonly vague?: true;
 }
 
-export type Words = readonly [title: string, sentence: string, next?: string];
+type Words = readonly [title: string, sentence: string, next?: string];
 export type Family = Omit<CodeEntry, "title" | "sentence"> & { readonly codes: Readonly<Record<number, Words>> };

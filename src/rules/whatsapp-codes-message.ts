@@ -11,9 +11,17 @@ export const messageFamilies: readonly Family[] = [
     verdict: "fail",
     next: "Nothing can be done for this recipient now.",
     codes: {
-      130403: ["User is blocked by the business", "This business has blocked the person on WhatsApp.", "Unblock the person in WhatsApp, if it was a mistake."],
+      130403: [
+        "User is blocked by the business",
+        "This business has blocked the person on WhatsApp.",
+        "Unblock the person in WhatsApp, if it was a mistake.",
+      ],
       130472: ["User's number is part of an experiment", "Meta keeps marketing messages from this person as part of an experiment."],
-      130497: ["Business account restricted in this country", "This account may not write to people in the recipient's country.", "Leave this country out of the audience."],
+      130497: [
+        "Business account restricted in this country",
+        "This account may not write to people in the recipient's country.",
+        "Leave this country out of the audience.",
+      ],
       131021: ["Recipient cannot be sender", "The recipient is the sender's own number.", "Take the sender's number out of the audience."],
       131026: [
         "Message undeliverable",
@@ -71,7 +79,11 @@ export const messageFamilies: readonly Family[] = [
     codes: {
       131008: ["Required parameter is missing", "A part that WhatsApp needs is missing from the message."],
       131051: ["Unsupported message type", "WhatsApp does not send this type of message."],
-      131053: ["Media upload error", "WhatsApp could not fetch the image, video or document.", "Make sure its address can be reached by everybody and has the right type, then resume."],
+      131053: [
+        "Media upload error",
+        "WhatsApp could not fetch the image, video or document.",
+        "Make sure its address can be reached by everybody and has the right type, then resume.",
+      ],
       132000: ["Template param count mismatch", "The template has more or fewer parameters than were given."],
       132012: ["Template parameter format mismatch", "A value does not have the form that the template wants."],
     },
@@ -82,8 +94,16 @@ export const messageFamilies: readonly Family[] = [
     codes: {
       132001: ["Template does not exist", "There is no approved template of this name in this language."],
       132007: ["Template format/character policy violated", "The template's content breaks a rule of WhatsApp."],
-      132015: ["Template is paused", "WhatsApp has paused the template because people reported it or did not read it.", "Wait until WhatsApp activates it again, or unpause it in WhatsApp Manager; then resume the campaign."],
-      132016: ["Template is disabled", "WhatsApp has disabled the template for good because of its low quality.", "Make a campaign with another template."],
+      132015: [
+        "Template is paused",
+        "WhatsApp has paused the template because people reported it or did not read it.",
+        "Wait until WhatsApp activates it again, or unpause it in WhatsApp Manager; then resume the campaign.",
+      ],
+      132016: [
+        "Template is disabled",
+        "WhatsApp has disabled the template for good because of its low quality.",
+        "Make a campaign with another template.",
+      ],
       134102: ["Template unavailable for use", "This template cannot be sent here."],
     },
   },
@@ -92,7 +112,11 @@ export const messageFamilies: readonly Family[] = [
     next: "Correct the flow in WhatsApp Manager, then resume the campaign.",
     codes: {
       132068: ["Flow is blocked", "The flow in this template is blocked."],
-      132069: ["Flow is throttled", "The flow in this template was sent too often in the last hour.", "Wait an hour, correct the flow, then resume the campaign."],
+      132069: [
+        "Flow is throttled",
+        "The flow in this template was sent too often in the last hour.",
+        "Wait an hour, correct the flow, then resume the campaign.",
+      ],
     },
   },
   {
@@ -105,4 +129,3 @@ export const messageFamilies: readonly Family[] = [
     },
   },
 ];
-

@@ -3,14 +3,15 @@ import { messageFamilies } from "./whatsapp-codes-message.ts";
 import { senderFamilies } from "./whatsapp-codes-sender.ts";
 
 /**
- * What each error code of the WhatsApp Cloud API means and does, code by code (Meta's error page of December 2025 and later
- * observations). The same code may come in the answer to a send or later by webhook. Titles are Meta's; the rest are our words.
+ * Every known code (Meta's page of error codes, December 2025, and what was seen since), in two files: whatsapp-codes-sender.ts and
+ * whatsapp-codes-message.ts. 200 stands for 200 to 299.
  */
-
-/** Every known code. 200 stands for 200 to 299. */
 export const whatsappCodes: ReadonlyMap<number, CodeEntry> = new Map(
   [...senderFamilies, ...messageFamilies].flatMap(({ codes, ...family }) =>
-    Object.entries(codes).map(([code, [title, sentence, next = family.next]]): [number, CodeEntry] => [Number(code), { ...family, title, sentence, next }]),
+    Object.entries(codes).map(([code, [title, sentence, next = family.next]]): [number, CodeEntry] => [
+      Number(code),
+      { ...family, title, sentence, next },
+    ]),
   ),
 );
 

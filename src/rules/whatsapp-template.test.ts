@@ -43,7 +43,15 @@ test("the plan says what must be supplied", () => {
 });
 
 test("given values go where the template wants them", () => {
-  const given = { header: ["{{ firstName }}"], body: ["SPRING", "3"], buttons: [{ index: 2, value: "25OFF" }, { index: 1, value: "o/{{ code }}" }, { index: 3, value: "stop" }] };
+  const given = {
+    header: ["{{ firstName }}"],
+    body: ["SPRING", "3"],
+    buttons: [
+      { index: 2, value: "25OFF" },
+      { index: 1, value: "o/{{ code }}" },
+      { index: 3, value: "stop" },
+    ],
+  };
   expect(bindTemplate(rich, given)).toEqual([
     { type: "header", parameters: [text("{{ firstName }}")] },
     { type: "body", parameters: [text("SPRING"), text("3")] },
@@ -66,7 +74,11 @@ describe("without given values", () => {
     expect(bindTemplate(named, undefined, { code: "X" })).toEqual([
       {
         type: "body",
-        parameters: [text("{{ first_name | default: firstName }}", "first_name"), text("{{ day }}", "day"), text("{{ city_name | default: cityName }}", "city_name")],
+        parameters: [
+          text("{{ first_name | default: firstName }}", "first_name"),
+          text("{{ day }}", "day"),
+          text("{{ city_name | default: cityName }}", "city_name"),
+        ],
       },
     ]);
   });
@@ -97,22 +109,70 @@ describe("without given values", () => {
         'Give them as variables: {"header": "…", "1": "…", "2": "…", "button_1": "…", "button_2": "…"}.',
       paths: ["components.header[0]", "components.body.2", "components.buttons", "components.buttons"],
     });
-    expect(faultsOf(() => bindTemplate(template([body("{{1}}")]), undefined, ["a", "b"])).message).toContain("2 variables are given and 1 are needed");
+    expect(faultsOf(() => bindTemplate(template([body("{{1}}")]), undefined, ["a", "b"])).message).toContain(
+      "2 variables are given and 1 are needed",
+    );
   });
 });
 
 describe("missing and superfluous values are refused by name", () => {
   test.each<[string, WhatsAppTemplate, Parameters<typeof bindTemplate>[1], string[]]>([
-    ["too few and too many", template([body("{{1}} {{2}}")]), { header: ["x"], body: ["a"], buttons: [{ index: 0, value: "v" }] }, ["header value 1 is too many: the header takes none", "body parameter 2 is missing", "button 0 takes no value"]],
+    [
+      "too few and too many",
+      template([body("{{1}} {{2}}")]),
+      { header: ["x"], body: ["a"], buttons: [{ index: 0, value: "v" }] },
+      ["header value 1 is too many: the header takes none", "body parameter 2 is missing", "button 0 takes no value"],
+    ],
     ["a list too long", template([body("{{1}}")]), { body: ["a", "b"] }, ["body parameter 2 is too many: the body has only 1"]],
     ["nothing to fill", template([body("Hi")]), { body: ["a"] }, ["body parameter 1 is too many: the body has no parameters"]],
-    ["a wrong name", named, { body: { first_name: "a", day: "b", town: "c" } }, ["body parameter town is too many: the body has only first_name, day, city_name", "body parameter city_name is missing"]],
-    ["a list for names", named, { body: ["a", "b", "c"] }, ["the body's parameters have names (first_name, day, city_name): give an object, not a list"]],
+    [
+      "a wrong name",
+      named,
+      { body: { first_name: "a", day: "b", town: "c" } },
+      ["body parameter town is too many: the body has only first_name, day, city_name", "body parameter city_name is missing"],
+    ],
+    [
+      "a list for names",
+      named,
+      { body: ["a", "b", "c"] },
+      ["the body's parameters have names (first_name, day, city_name): give an object, not a list"],
+    ],
     ["an empty value", template([body("{{1}}")]), { body: [""] }, ["body parameter 1 is missing"]],
     ["no image", template([{ type: "HEADER", format: "IMAGE" }, body("Hi")]), {}, ["the header's image (an https address) is missing"]],
-    ["two files", template([{ type: "HEADER", format: "DOCUMENT" }, body("Hi")]), { header: ["https://a", "b", "c"] }, ["header value 3 is too many: the header takes 2"]],
-    ["a button twice", rich, { header: ["a"], body: ["b", "c"], buttons: [{ index: 1, value: "x" }, { index: 1, value: "y" }, { index: 2, value: "z" }] }, ["button 1 is given twice"]],
-    ["a button that takes none", rich, { header: ["a"], body: ["b", "c"], buttons: [{ index: 0, value: "x" }, { index: 1, value: "y" }, { index: 2, value: "z" }] }, ["button 0 takes no value"]],
+    [
+      "two files",
+      template([{ type: "HEADER", format: "DOCUMENT" }, body("Hi")]),
+      { header: ["https://a", "b", "c"] },
+      ["header value 3 is too many: the header takes 2"],
+    ],
+    [
+      "a button twice",
+      rich,
+      {
+        header: ["a"],
+        body: ["b", "c"],
+        buttons: [
+          { index: 1, value: "x" },
+          { index: 1, value: "y" },
+          { index: 2, value: "z" },
+        ],
+      },
+      ["button 1 is given twice"],
+    ],
+    [
+      "a button that takes none",
+      rich,
+      {
+        header: ["a"],
+        body: ["b", "c"],
+        buttons: [
+          { index: 0, value: "x" },
+          { index: 1, value: "y" },
+          { index: 2, value: "z" },
+        ],
+      },
+      ["button 0 takes no value"],
+    ],
   ])("%s", (_name, listed, given, causes) => {
     expect(faultsOf(() => bindTemplate(listed, given)).message).toBe(`Template offer (en_US): ${causes.join("; ")}.`);
   });

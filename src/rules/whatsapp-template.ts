@@ -113,7 +113,8 @@ function fillPlan(plan: ParameterPlan, given: GivenParameters, faults: FieldFaul
 
 function fillHeader({ header, named }: ParameterPlan, values: readonly string[], faults: FieldFault[]): TemplateParameter[] {
   const path = "components.header";
-  const names = header === null ? [] : header.kind === "text" ? header.names : header.kind === "document" ? [header.kind, "file name"] : [header.kind];
+  const names =
+    header === null ? [] : header.kind === "text" ? header.names : header.kind === "document" ? [header.kind, "file name"] : [header.kind];
   for (const at of values.slice(names.length).keys()) {
     const why = names.length === 0 ? "takes none" : `takes ${names.length}`;
     faults.push({ path: `${path}[${names.length + at}]`, message: `header value ${names.length + at + 1} is too many: the header ${why}` });
@@ -135,7 +136,11 @@ function fillHeader({ header, named }: ParameterPlan, values: readonly string[],
 const textParameter = (text = "", name?: string): TemplateParameter =>
   name === undefined ? { type: "text", text } : { type: "text", parameter_name: name, text };
 
-function fillBody({ body, named }: ParameterPlan, given: readonly string[] | Readonly<Record<string, string>>, faults: FieldFault[]): TemplateParameter[] {
+function fillBody(
+  { body, named }: ParameterPlan,
+  given: readonly string[] | Readonly<Record<string, string>>,
+  faults: FieldFault[],
+): TemplateParameter[] {
   const path = "components.body";
   if (isList(given) && named && given.length > 0) {
     faults.push({ path, message: `the body's parameters have names (${body.join(", ")}): give an object, not a list` });
@@ -162,7 +167,8 @@ function fillButtons({ buttons }: ParameterPlan, given: NonNullable<GivenParamet
   const path = "components.buttons";
   for (const [at, { index }] of given.entries()) {
     if (!buttons.some((button) => button.index === index)) faults.push({ path: `${path}[${at}]`, message: `button ${index} takes no value` });
-    else if (given.findIndex((other) => other.index === index) < at) faults.push({ path: `${path}[${at}]`, message: `button ${index} is given twice` });
+    else if (given.findIndex((other) => other.index === index) < at)
+      faults.push({ path: `${path}[${at}]`, message: `button ${index} is given twice` });
   }
   return buttons.flatMap(({ index, subType, required }) => {
     const value = given.find((button) => button.index === index)?.value;
@@ -172,7 +178,11 @@ function fillButtons({ buttons }: ParameterPlan, given: NonNullable<GivenParamet
       return [];
     }
     const parameter: TemplateParameter =
-      subType === "url" ? { type: "text", text: value } : subType === "copy_code" ? { type: "coupon_code", coupon_code: value } : { type: "payload", payload: value };
+      subType === "url"
+        ? { type: "text", text: value }
+        : subType === "copy_code"
+          ? { type: "coupon_code", coupon_code: value }
+          : { type: "payload", payload: value };
     return [{ type: "button", sub_type: subType, index, parameters: [parameter] }];
   });
 }
@@ -202,6 +212,10 @@ function ofSameName(name: string): string {
 
 function hintOf(plan: ParameterPlan): string {
   const header = plan.header === null || (plan.named && plan.header.kind === "text") ? [] : ["header"];
-  const keys = [...header, ...(plan.named ? [] : plan.body), ...plan.buttons.filter((button) => button.required).map(({ index }) => `button_${index}`)];
+  const keys = [
+    ...header,
+    ...(plan.named ? [] : plan.body),
+    ...plan.buttons.filter((button) => button.required).map(({ index }) => `button_${index}`),
+  ];
   return keys.length === 0 ? "" : `Give them as variables: {${keys.map((key) => `"${key}": "…"`).join(", ")}}.`;
 }

@@ -27,7 +27,9 @@ test("a body keeps its lines", () => {
 });
 
 test("cleaning twice is cleaning once, and WhatsApp's rule holds", () => {
-  const hostile = fc.string({ unit: fc.oneof(fc.constantFrom(" ", "\n", "\t", "\u0000", "\u200b", "\u00a0", "\ud83d", "a"), fc.string({ unit: "binary", maxLength: 2 })) });
+  const hostile = fc
+    .array(fc.oneof(fc.constantFrom(9, 10, 13, 32, 0, 0x200b, 0xa0, 0xd83d, 97), fc.integer({ min: 0, max: 0xffff })))
+    .map((codes) => String.fromCharCode(...codes));
   fc.assert(
     fc.property(hostile, (value) => {
       const clean = cleanValue(value);

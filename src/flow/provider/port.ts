@@ -12,8 +12,8 @@ export interface Parcel {
 export interface Provider {
   readonly name: string;
   /**
-   * Hands over one attempt, once: no retry, whatever happens. Never throws. An abort before bytes left is `rejected` with remedy
-   * `retry`; after that it is `uncertain`.
+   * Hands over one attempt, once: no retry, whatever happens. Never throws. A vendor that cannot be reached, or an abort
+   * before bytes left, is `throttled`: known not sent, and nobody's attempt. After that an abort is `uncertain`.
    */
   send(parcel: Parcel, signal: AbortSignal): Promise<Outcome>;
 }
