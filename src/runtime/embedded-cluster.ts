@@ -167,5 +167,6 @@ export function own(path: string, identity: Identity): void {
 }
 
 const isRoot = () => process.getuid?.() === 0;
-const nameOf = (identity: Identity) => (identity.kind === "user" ? `as user ${identity.uid}` : identity.kind === "self" ? "as this user" : "in a user namespace");
+const nameOf = (identity: Identity) =>
+  identity.kind === "user" ? `as user ${identity.uid}` : identity.kind === "self" ? "as this user" : "in a user namespace";
 export const lastLines = (text: string): string => text.trim().split("\n").slice(-5).join("\n");

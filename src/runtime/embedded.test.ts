@@ -114,6 +114,21 @@ describe("what a crash leaves", () => {
     expect(await ask(next, "select name from campanile.town order by 1")).toEqual(["Graz", "Graz", "Linz"]);
   });
 
+  test("a Postgres of which one process crashed is still ended by nobody but the last", async () => {
+    const staying = await startEmbedded({ dir, fsync: false });
+    onTestFinished(staying.stop);
+    const sql = connect(staying.url, { max: 1 });
+    const [{ pid } = { pid: 0 }] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    process.kill(pid, "SIGKILL");
+    await sql.end({ timeout: 0 });
+    const present = "select count(*)::int from pg_locks where locktype = 'advisory' and granted";
+    await vi.waitFor(async () => expect(await ask(staying, present)).toEqual([1]), { timeout: 20_000 });
+
+    const passing = await startEmbedded({ dir });
+    await passing.stop();
+    expect(await ask(staying, "select 1")).toEqual([1]);
+  });
+
   test("a Postgres that was killed itself is started again", async () => {
     const before = await startEmbedded({ dir });
     process.kill(before.pid, "SIGKILL");
@@ -128,7 +143,9 @@ describe("what a crash leaves", () => {
   });
 
   test("a postmaster.pid whose number now belongs to another process is no Postgres", async () => {
-    writeFileSync(join(dir, "postgres", "postmaster.pid"), `${process.pid}\n${dir}/postgres\n1\n5432\n/nowhere\n\n\nready   \n`);
+    const other = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+    onTestFinished(() => void other.kill());
+    writeFileSync(join(dir, "postgres", "postmaster.pid"), `${other.pid}\n${dir}/postgres\n1\n5432\n/nowhere\n\n\nready   \n`);
     const after = await startEmbedded({ dir });
     onTestFinished(after.stop);
     expect(after.adopted).toBe(false);

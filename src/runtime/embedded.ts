@@ -2,7 +2,17 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "./clock.ts";
 import { findBinaries, spawnProgram } from "./embedded-binaries.ts";
-import { type Cluster, ensureCluster, identityOf, lastLines, librariesOf, makeRunDirectory, openCluster, own, removeRunDirectory } from "./embedded-cluster.ts";
+import {
+  type Cluster,
+  ensureCluster,
+  identityOf,
+  lastLines,
+  librariesOf,
+  makeRunDirectory,
+  openCluster,
+  own,
+  removeRunDirectory,
+} from "./embedded-cluster.ts";
 import { connect, type Database, isConnectionLost, isUnreachable } from "./postgres.ts";
 import { isServing, type Postmaster, readPostmaster, removeStale } from "./postmaster.ts";
 
@@ -61,7 +71,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const found = readPostmaster(cluster.data);
     const serving = found !== undefined && isServing(found, cluster.data);
     if (serving && found.status === "ready") {
-      const presence = await enter(urlOf(found));
+      const presence = await enter(urlOf(found), clock);
       if (presence !== undefined) {
         const adopted = found.pid !== launched?.pid;
         log(`Postgres ${adopted ? "was running already" : "is running"}: process ${found.pid}, ${cluster.data}`);
@@ -131,21 +141,43 @@ function launch(cluster: Cluster, settings: Readonly<Record<string, string>>): L
   };
 }
 
-/** Connects and says so to all others by a shared lock; undefined when the server is still starting, or about to stop. */
-async function enter(url: string): Promise<Database | undefined> {
-  const presence = connect(url, { max: 1, applicationName: "campanile presence", lasting: true });
+/** The session whose shared lock tells all others that this process uses the database. */
+interface Presence {
+  readonly sql: Database;
+  wanted: boolean;
+}
+
+/** Undefined when the server is still starting, or about to stop. */
+async function enter(url: string, clock: Clock): Promise<Presence | undefined> {
+  const onclose = () => void stay(presence, clock);
+  const presence: Presence = { wanted: false, sql: connect(url, { max: 1, applicationName: "campanile presence", lasting: true, onclose }) };
   try {
-    await presence`select pg_advisory_lock_shared(${PRESENCE_CLASS}::int, ${PRESENCE}::int)`;
+    await lockShared(presence.sql);
+    presence.wanted = true;
     return presence;
   } catch (error) {
-    await presence.end({ timeout: 0 });
+    await presence.sql.end({ timeout: 0 });
     if (isUnreachable(error) || isConnectionLost(error)) return undefined;
     throw error;
   }
 }
 
+const lockShared = (sql: Database) => sql`select pg_advisory_lock_shared(${PRESENCE_CLASS}::int, ${PRESENCE}::int)`;
+
+/** When one of its processes crashes, Postgres ends every session, and goes on: without our lock the next to leave would end it under us. */
+async function stay(presence: Presence, clock: Clock): Promise<void> {
+  while (presence.wanted) {
+    try {
+      await lockShared(presence.sql);
+      return;
+    } catch {
+      await clock.sleep(STEP_MS);
+    }
+  }
+}
+
 interface Leaving {
-  readonly presence: Database;
+  readonly presence: Presence;
   readonly found: Postmaster;
   readonly cluster: Cluster;
   readonly clock: Clock;
@@ -154,9 +186,10 @@ interface Leaving {
 
 /** Whoever gets the lock alone is the last, and nobody can enter any more: who waits for the lock then is disconnected and starts anew. */
 async function leave({ presence, found, cluster, clock, log }: Leaving): Promise<void> {
-  const last = isServing(found, cluster.data) && (await isLast(presence));
+  presence.wanted = false;
+  const last = isServing(found, cluster.data) && (await isLast(presence.sql));
   if (last) process.kill(found.pid, "SIGINT");
-  await presence.end({ timeout: 0 });
+  await presence.sql.end({ timeout: 0 });
   if (!last) return log(`Postgres goes on: process ${found.pid} is used by another process`);
   const giveUpAtMs = clock.monotonicMs() + STOP_MAX_MS;
   while (isServing(found, cluster.data)) {
@@ -167,10 +200,10 @@ async function leave({ presence, found, cluster, clock, log }: Leaving): Promise
   log("Postgres has stopped");
 }
 
-async function isLast(presence: Database): Promise<boolean> {
+async function isLast(sql: Database): Promise<boolean> {
   try {
-    await presence`select pg_advisory_unlock_shared(${PRESENCE_CLASS}::int, ${PRESENCE}::int)`;
-    const [answer] = await presence<{ alone: boolean }[]>`select pg_try_advisory_lock(${PRESENCE_CLASS}::int, ${PRESENCE}::int) as alone`;
+    await sql`select pg_advisory_unlock_shared(${PRESENCE_CLASS}::int, ${PRESENCE}::int)`;
+    const [answer] = await sql<{ alone: boolean }[]>`select pg_try_advisory_lock(${PRESENCE_CLASS}::int, ${PRESENCE}::int) as alone`;
     return answer?.alone === true;
   } catch (error) {
     if (isUnreachable(error) || isConnectionLost(error)) return false;

@@ -41,7 +41,12 @@ test("every migration runs once, in order, and is recorded", async () => {
 test("processes that migrate at the same time apply each migration once", async () => {
   const sql = await emptyDatabase();
   const applied = await Promise.all(Array.from({ length: 4 }, () => migrate(sql, { folder })));
-  expect(applied.flat().map(({ number }) => number).sort()).toEqual([1, 2]);
+  expect(
+    applied
+      .flat()
+      .map(({ number }) => number)
+      .sort(),
+  ).toEqual([1, 2]);
   expect((await sql`select name from town`).length).toBe(1);
 });
 

@@ -1,4 +1,3 @@
-import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import postgres from "postgres";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Luck, systemLuck } from "./luck.ts";
@@ -25,6 +24,8 @@ export interface ConnectOptions {
   readonly onnotice?: (notice: postgres.Notice) => void;
   /** Never closes a connection for being idle or old: for a session whose locks must stay. */
   readonly lasting?: boolean;
+  /** Called when a connection has ended, whoever ended it. */
+  readonly onclose?: () => void;
 }
 
 /**
@@ -33,12 +34,13 @@ export interface ConnectOptions {
  * they are. bigint and numeric come as number (a bigint beyond 2^53 throws), timestamptz as Date, date as text.
  */
 export function connect(target: string, options: ConnectOptions): Database {
-  const { max, applicationName = "campanile", onnotice = () => {}, lasting = false } = options;
+  const { max, applicationName = "campanile", onnotice = () => {}, lasting = false, onclose = () => {} } = options;
   const [address, parts] = partsOf(target);
   return postgres(address, {
     ...parts,
     max,
     onnotice,
+    onclose,
     prepare: true,
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: lasting ? undefined : IDLE_TIMEOUT_S,
@@ -113,12 +115,8 @@ async function attempt<T>(sql: Database, work: (sql: Sql) => Promise<T>): Promis
   const begun = sql.begin("isolation level read committed", async (inner) => {
     try {
       return { result: await work(fenced(inner, loss)) };
-    } catch (error) {
-      // The statement hears of the loss a moment before begin() does.
-      if (isConnectionLost(error)) await turnOfTheLoop();
-      throw error;
     } finally {
-      // The lost connection has refused begin() already. Pending for good, it sends neither commit nor rollback after that.
+      // The lost connection itself refuses begin(). Pending for good, it sends neither commit nor rollback after that.
       if ("error" in loss) await new Promise<never>(() => {});
     }
   });
@@ -132,19 +130,22 @@ async function attempt<T>(sql: Database, work: (sql: Sql) => Promise<T>): Promis
 
 /** `sql`, which takes no more statements once a statement of its own has met the loss of the connection, or begin() has. */
 function fenced(sql: Sql, loss: { error?: unknown }): Sql {
+  const watched = <Query extends object>(ask: () => Query): Query => {
+    if ("error" in loss) throw loss.error;
+    const query: Query & Partial<Rejectable> = ask();
+    const { reject } = query;
+    if (reject !== undefined) {
+      query.reject = (error) => {
+        if (lostCodes.has(codeOf(error))) loss.error = error;
+        reject(error);
+      };
+    }
+    return query;
+  };
   return new Proxy(sql, {
-    apply(target, self, args) {
-      if ("error" in loss) throw loss.error;
-      const query: Partial<Rejectable> = Reflect.apply(target, self, args);
-      const { reject } = query;
-      if (reject !== undefined) {
-        query.reject = (error) => {
-          if (lostCodes.has(codeOf(error))) loss.error = error;
-          reject(error);
-        };
-      }
-      return query;
-    },
+    apply: (target, self, args) => watched(() => Reflect.apply(target, self, args)),
+    get: (target, name) =>
+      name === "unsafe" ? (...args: Parameters<Sql["unsafe"]>) => watched(() => target.unsafe(...args)) : Reflect.get(target, name),
   });
 }
 /** How the driver tells one of its queries that it failed, before anybody who awaits the query hears of it. Not in its types. */
@@ -167,9 +168,7 @@ const lostCodes = new Set(["CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_
 
 /** No connection could be opened: nothing was executed. 57P03 cannot_connect_now, 53300 too_many_connections. */
 export const isUnreachable = (error: unknown): boolean => unreachableCodes.has(codeOf(error));
-const unreachableCodes = new Set(
-  "ECONNREFUSED ENOENT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EACCES CONNECT_TIMEOUT 57P03 53300".split(" "),
-);
+const unreachableCodes = new Set("ECONNREFUSED ENOENT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EACCES CONNECT_TIMEOUT 57P03 53300".split(" "));
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";

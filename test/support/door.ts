@@ -2,6 +2,7 @@ import type { InjectOptions } from "fastify";
 import type { Right } from "../../src/contract/key.ts";
 import type { App, Deps } from "../../src/doors/http/deps.ts";
 import { buildServer } from "../../src/doors/http/server.ts";
+import { enlist } from "../../src/flow/audience/enlist.ts";
 import { createBreaker } from "../../src/flow/dispatch/breaker.ts";
 import type { DispatchDeps } from "../../src/flow/dispatch/deps.ts";
 import { executeBatch } from "../../src/flow/dispatch/execute-batch.ts";
@@ -64,7 +65,7 @@ export async function openDoor(changes: Partial<Deps> = {}): Promise<Door> {
     config,
     keys,
     providers,
-    enlist: async () => [],
+    enlist,
     executeBatch: (ref) => executeBatch(ref, engine),
     ...changes,
   });
