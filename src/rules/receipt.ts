@@ -23,8 +23,6 @@ export const reachOf = (kinds: Iterable<ReceiptKind>): ReceiptKind | null => {
   return furthest.find((kind) => had.has(kind)) ?? null;
 };
 
-/** WhatsApp's code for somebody who wants no advertising (any more) from this business. */
-export const MARKETING_STOPPED_CODE = "131050";
 /** `suppression.source` of what WhatsApp's own advertising switch caused; resuming there lifts these, and no others. */
 export const PREFERENCE_SOURCE = "whatsapp_preference";
 

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { House } from "../../house.ts";
 import { senderHealth } from "../../flow/provider/sender.ts";
 import { listSenders } from "../../flow/provider/store.ts";
+import { greet, readServer } from "./doctor-store.ts";
 import type { Common } from "./session.ts";
 import type { World } from "./world.ts";
 
@@ -53,9 +54,9 @@ async function diskSpace(dataDir: string): Promise<Finding> {
 
 async function inside(house: House): Promise<Finding[]> {
   const { sql, clock } = house;
-  await sql`select 1`;
+  await greet(sql);
   const askedAt = clock.now().getTime();
-  const [row] = await sql<{ now: Date; version: string }[]>`select campanile.clock() as now, current_setting('server_version') as version`;
+  const [row] = await readServer(sql);
   const tripMs = clock.now().getTime() - askedAt;
   const offMs = (row?.now.getTime() ?? 0) - askedAt - tripMs / 2;
   return [
