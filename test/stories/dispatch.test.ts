@@ -101,6 +101,17 @@ test("whoever is suppressed while the campaign runs is not written to", async ()
   expect((await campaign(place, id))?.statement).toMatchObject({ skipped: { suppressed: 1 } });
 });
 
+test("whom the vendor reports as opted out is not written to again", async () => {
+  const optedOut = { kind: "rejected", code: "131050", cause: "opted out", remedy: "suppress" } as const;
+  const { place, id, crew } = await begin({}, { recipients: 3 }, { outcome: ({ position }) => (position === 2 ? optedOut : undefined) });
+  await place.clock.pass(2_000);
+  expect(await states(place, id)).toEqual({ accepted: 2, failed: 1 });
+  const next = await place.campaign({ recipients: 3 });
+  await place.clock.pass(10_000);
+  expect(await states(place, next)).toEqual({ accepted: 2, skipped: 1 });
+  expect(crew.sent.filter((one) => one.address === phoneOf(2)).length).toBe(1);
+});
+
 test("nobody without an address or a variable is written to, and the statement says why", async () => {
   const options = {
     recipients: 4,

@@ -14,10 +14,10 @@ export interface SentCampaign {
   readonly phoneNumberId: string;
 }
 
-/** A workspace with one WhatsApp sender. */
-export async function makeSender(sql: Database, phoneNumberId: string): Promise<Omit<SentCampaign, "campaignId">> {
-  const [workspaceId, scopeId, senderId] = [randomUUID(), randomUUID(), randomUUID()];
-  await sql`insert into workspace (id, name) values (${workspaceId}, 'w')`;
+/** A WhatsApp sender, in a workspace of its own unless one is named. */
+export async function makeSender(sql: Database, phoneNumberId: string, workspace?: string): Promise<Omit<SentCampaign, "campaignId">> {
+  const [workspaceId, scopeId, senderId] = [workspace ?? randomUUID(), randomUUID(), randomUUID()];
+  await sql`insert into workspace (id, name) values (${workspaceId}, 'w') on conflict do nothing`;
   await sql`insert into cap_scope (workspace_id, id, name) values (${workspaceId}, ${scopeId}, 's')`;
   await sql`insert into sender (workspace_id, id, channel, provider, name, external_id, cap_scope_id)
     values (${workspaceId}, ${senderId}, 'whatsapp', 'whatsapp_cloud', 's', ${phoneNumberId}, ${scopeId})`;

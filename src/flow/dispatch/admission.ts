@@ -37,6 +37,7 @@ export interface Asked {
  */
 export async function lockLimits(tx: Sql, { facts, asking, ended, missed, clock }: Asked): Promise<LockedLimits> {
   const { campaignId, senderId, scopeId } = facts;
+  await suppressOptedOut(tx, facts, ended);
   const addresses = asking.flatMap(({ address }) => (address === null ? [] : [address]));
   const unsent = [...missed, ...ended.filter(({ outcome }) => isKnownNotSent(outcome)).map(({ marked }) => marked)];
   const made = unsent.flatMap(({ address, openedUntil }) => (openedUntil === null ? [] : [{ address, lastAt: openedUntil }]));
@@ -54,6 +55,13 @@ export async function lockLimits(tx: Sql, { facts, asking, ended, missed, clock 
   const limits = { campaign, cap, doors, now, askedAt, answeredAt: clock.monotonicMs() };
   const sets = { suppressed: new Set(suppressed.map((row) => row.address)), open: new Set(open.map((row) => row.address)) };
   return { ...limits, ...sets, doors: await adjusted(tx, { facts, ended, doors, now }) };
+}
+
+/** Whoever the vendor says has opted out is not written to again. */
+async function suppressOptedOut(tx: Sql, facts: CampaignFacts, ended: readonly Ended[]): Promise<void> {
+  const optedOut = ended.filter(({ outcome }) => outcome.kind === "rejected" && outcome.remedy === "suppress");
+  const addresses = optedOut.map(({ marked }) => marked.address);
+  if (addresses.length > 0) await store.suppressAddresses(tx, facts, "opt_out", addresses);
 }
 
 /** The doors after the latest outcomes: at half the rate after a rest when the vendor said so; open again when a probe was accepted. */

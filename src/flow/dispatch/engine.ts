@@ -49,11 +49,19 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
 
   const lots = startLoop({ name: "lots", step: takeOne, restMs: () => untilDue(deps, options.pollMs) }, deps);
   const due = startLoop(
-    { name: "due messages", step: async () => (await sendDue(deps, { among: null, anyDriver: false })).written.length, restMs: () => options.sweepMs },
+    {
+      name: "due messages",
+      step: async () => (await sendDue(deps, { among: null, anyDriver: false })).written.length,
+      restMs: () => options.sweepMs,
+    },
     deps,
   );
   const sweep = startLoop(
-    { name: "settling", step: async () => (await settleDoubts(deps)) + (await completeOver(COMPLETED_PER_STEP, deps)), restMs: () => options.sweepMs },
+    {
+      name: "settling",
+      step: async () => (await settleDoubts(deps)) + (await completeOver(COMPLETED_PER_STEP, deps)),
+      restMs: () => options.sweepMs,
+    },
     deps,
   );
   return {

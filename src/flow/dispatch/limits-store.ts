@@ -1,6 +1,7 @@
 import type { CampaignState } from "../../rules/campaign-state.ts";
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
 import type { Door } from "../../rules/pace.ts";
+import { PREFERENCE_SOURCE } from "../../rules/receipt.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 
 /** What a turn must know of its campaign, read under the campaign's lock. */
@@ -48,6 +49,12 @@ export const pauseCampaign = (sql: Sql, campaignId: string, reason: string) => s
 
 export const suppressedAmong = (sql: Sql, by: { workspaceId: string; channel: string }, addresses: readonly string[]) => sql<{ address: string }[]>`
   select address from suppression where workspace_id = ${by.workspaceId} and channel = ${by.channel} and address = any(${addresses as string[]})`;
+
+/** People whom the vendor says have opted out of marketing; the source is the one that a later 'resume' of theirs lifts. */
+export const suppressAddresses = (sql: Sql, by: { workspaceId: string; channel: string }, reason: string, addresses: readonly string[]) => sql`
+  insert into suppression (workspace_id, channel, address, scope, reason, source)
+  select ${by.workspaceId}, ${by.channel}, address, 'marketing', ${reason}, ${PREFERENCE_SOURCE}
+  from unnest(${addresses as string[]}::text[]) as a (address) order by address on conflict do nothing`;
 
 export interface CapRow {
   readonly used: number;

@@ -1,6 +1,7 @@
 import type { Candidate, Skip } from "../../rules/admission.ts";
 import { settle } from "../../rules/settlement.ts";
 import type { Sql } from "../../runtime/postgres.ts";
+import { lockForGood } from "./complete-store.ts";
 import type { Ended } from "./flight.ts";
 import {
   acceptByReceipt,
@@ -118,9 +119,15 @@ export async function mergeLate(tx: Sql, ended: Ended, luck: number): Promise<vo
   }
   for (const { state } of await refuseLate(tx, campaignId, row)) {
     if (row.ended) await insertAttempts(tx, campaignId, [row]);
-    await amendStatement(tx, campaignId, { accepted: 0, failed: state === "failed" ? 1 : 0, uncertain: -1 });
+    await amend(tx, campaignId, { accepted: 0, failed: state === "failed" ? 1 : 0, uncertain: -1 });
     await addCounts(tx, campaignId, { stage, uncertain: -1, failed: state === "failed" ? 1 : 0 });
   }
+}
+
+/** Under the campaign's lock: a completion that is under way has counted the change, or its statement is there to be amended. */
+async function amend(tx: Sql, campaignId: string, change: { accepted: number; failed: number; uncertain: number }): Promise<void> {
+  await lockForGood(tx, campaignId);
+  await amendStatement(tx, campaignId, change);
 }
 
 /** The counters after messages in doubt, or resends that had not begun, were proved to have been sent. */
@@ -128,7 +135,7 @@ export async function addProved(tx: Sql, campaignId: string, changed: readonly {
   for (const stage of [...new Set(changed.map((one) => one.stage))].sort((a, b) => a - b)) {
     const here = changed.filter((one) => one.stage === stage);
     const doubts = here.filter((one) => one.before === "uncertain").length;
-    await amendStatement(tx, campaignId, { accepted: here.length, failed: 0, uncertain: -doubts });
+    await amend(tx, campaignId, { accepted: here.length, failed: 0, uncertain: -doubts });
     await addCounts(tx, campaignId, { stage, accepted: here.length, uncertain: -doubts });
   }
 }
