@@ -24,7 +24,8 @@ const headersOf = (body: Call["body"], key: string) => ({
 export function remoteApi(url: string, key: string): Api {
   return {
     async call<T>({ method, path, body }: Call): Promise<T> {
-      const sent = body === undefined ? {} : body instanceof Readable ? { body: Readable.toWeb(body), duplex: "half" } : { body: JSON.stringify(body) };
+      const sent =
+        body === undefined ? {} : body instanceof Readable ? { body: Readable.toWeb(body), duplex: "half" } : { body: JSON.stringify(body) };
       const answer = await fetch(new URL(path, url), { method, headers: headersOf(body, key), ...sent } as RequestInit).catch((error: unknown) => {
         throw new Failed(`${url} does not answer: ${causeOf(error)}. Is the server running there?`);
       });

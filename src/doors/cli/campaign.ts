@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import type { Api } from "./api.ts";
-import { apiCommand, type Common, withApi } from "./session.ts";
 import type { Screen } from "./screen.ts";
-import { Failed, type World } from "./world.ts";
+import { apiCommand, type Common, withApi } from "./session.ts";
 import { type CampaignSeen, sayCampaign, watchCampaign } from "./watch.ts";
+import { Failed, type World } from "./world.ts";
 
 const pathOf = (id: string, action = ""): string => `/api/v1/campaigns/${encodeURIComponent(id)}${action === "" ? "" : `/${action}`}`;
 
@@ -39,7 +39,10 @@ const lsCommand = (world: World): Command =>
     .option("--limit <n>", "how many", "20")
     .action((options: Common & { limit: string }) =>
       withApi(world, options, async (api, screen) => {
-        const { data } = await api.call<{ data: CampaignSeen[] }>({ method: "GET", path: `/api/v1/campaigns?limit=${encodeURIComponent(options.limit)}` });
+        const { data } = await api.call<{ data: CampaignSeen[] }>({
+          method: "GET",
+          path: `/api/v1/campaigns?limit=${encodeURIComponent(options.limit)}`,
+        });
         if (data.length === 0) screen.say("There is no campaign yet. Make one with: campanile send --csv people.csv --text 'Hi {{firstName}}'");
         else screen.table([["ID", "NAME", "STATUS", "RECIPIENTS", "ACCEPTED", "FAILED", "SKIPPED", "UNCERTAIN"], ...data.map(rowOf)]);
         screen.result(data);
@@ -75,7 +78,10 @@ const steerCommand = (world: World, action: (typeof steering)[number][0], summar
     .argument("<id>", idHint)
     .action((id: string, options: Common) =>
       withApi(world, options, async (api, screen) => {
-        const answer = await api.call<{ message: string; data: { status: string; inFlight?: number } }>({ method: "POST", path: pathOf(await idOf(api, id), action) });
+        const answer = await api.call<{ message: string; data: { status: string; inFlight?: number } }>({
+          method: "POST",
+          path: pathOf(await idOf(api, id), action),
+        });
         const flight = answer.data.inFlight === undefined ? "" : `; ${answer.data.inFlight} messages may still be on their way`;
         screen.say(`${answer.message} (status ${answer.data.status}${flight}).`);
         screen.result(answer.data);
@@ -108,5 +114,9 @@ async function idOf(api: Api, id: string): Promise<string> {
   const found = data.filter((campaign) => campaign.id.startsWith(id.replace(/^cmp_/, "")));
   const [only] = found;
   if (found.length === 1 && only !== undefined) return only.id;
-  throw new Failed(found.length === 0 ? `No campaign's id begins with ${id}. 'campanile campaign ls' lists them.` : `${found.length} campaigns' ids begin with ${id}: give more of it.`);
+  throw new Failed(
+    found.length === 0
+      ? `No campaign's id begins with ${id}. 'campanile campaign ls' lists them.`
+      : `${found.length} campaigns' ids begin with ${id}: give more of it.`,
+  );
 }

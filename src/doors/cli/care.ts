@@ -1,8 +1,8 @@
 import type { Command } from "commander";
 import { check } from "../../flow/check/check.ts";
-import { command, type Common, withHouse } from "./session.ts";
 import { examine } from "./doctor.ts";
 import { createScreen } from "./screen.ts";
+import { type Common, command, withHouse } from "./session.ts";
 import type { World } from "./world.ts";
 
 export const migrateCommand = (world: World): Command =>
@@ -20,7 +20,8 @@ export const checkCommand = (world: World, exit: (code: number) => void): Comman
     .action((options: Common & { campaign?: string }) =>
       withHouse(world, options, async ({ sql }, screen) => {
         const found = [];
-        for await (const violation of check(sql, options.campaign === undefined ? {} : { campaignId: options.campaign.replace(/^cmp_/, "") })) found.push(violation);
+        for await (const violation of check(sql, options.campaign === undefined ? {} : { campaignId: options.campaign.replace(/^cmp_/, "") }))
+          found.push(violation);
         const violations = found.filter(({ severity }) => severity === "violation");
         for (const one of found) screen.say(`${one.severity}  ${one.invariant}: ${one.what}`);
         screen.say(violations.length === 0 ? "Every invariant holds." : `${violations.length} violations.`);

@@ -2,8 +2,8 @@ import { createReadStream, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { startVendor, type Vendor } from "../../../vendor/main.ts";
 import type { House } from "../../house.ts";
@@ -13,9 +13,9 @@ import type { Api } from "./api.ts";
 import { type Added, sayAdded } from "./import.ts";
 import { createScreen, type Screen } from "./screen.ts";
 import { untilTold } from "./serve.ts";
-import { command, type Common, ownApi } from "./session.ts";
-import { addsUp, type CampaignSeen, sayCampaign, type Statement, type Stats, watchCampaign } from "./watch.ts";
-import { WrongUsage, type World } from "./world.ts";
+import { type Common, command, ownApi } from "./session.ts";
+import { addsUp, type CampaignSeen, type Statement, type Stats, sayCampaign, watchCampaign } from "./watch.ts";
+import { type World, WrongUsage } from "./world.ts";
 
 interface DemoOptions extends Common {
   readonly once?: boolean;
@@ -41,7 +41,10 @@ export const demoCommand = (world: World, exit: (code: number) => void): Command
       const people = options.recipients === undefined ? null : peopleOf(options.recipients);
       const screen = createScreen(options.json ?? options.once ?? false);
       const dataDir = mkdtempSync(join(tmpdir(), "campanile-demo-"));
-      const vendor = await startVendor({ ledgerPath: join(dataDir, "ledger.jsonl"), settings: { seed: Number(options.seed), limits: { throughput: PER_SECOND } } });
+      const vendor = await startVendor({
+        ledgerPath: join(dataDir, "ledger.jsonl"),
+        settings: { seed: Number(options.seed), limits: { throughput: PER_SECOND } },
+      });
       try {
         exit(await demo(world, { options, people, screen, dataDir, vendor }));
       } finally {
@@ -52,7 +55,8 @@ export const demoCommand = (world: World, exit: (code: number) => void): Command
 
 function peopleOf(text: string): number {
   const people = Number(text);
-  if (!Number.isInteger(people) || people < 1 || people > RECIPIENTS_MAX) throw new WrongUsage(`--recipients is ${text}; it must be a whole number from 1 to ${RECIPIENTS_MAX}.`);
+  if (!Number.isInteger(people) || people < 1 || people > RECIPIENTS_MAX)
+    throw new WrongUsage(`--recipients is ${text}; it must be a whole number from 1 to ${RECIPIENTS_MAX}.`);
   return people;
 }
 
@@ -101,7 +105,10 @@ const configOf = (config: Config, { dataDir, vendor }: Stage): Config => ({
   dailyCap: CAP,
 });
 
-async function campaignThrough(api: Api, stage: Stage): Promise<{ campaign: CampaignSeen; agrees: boolean; ledger: { accepted: number; duplicates: number } }> {
+async function campaignThrough(
+  api: Api,
+  stage: Stage,
+): Promise<{ campaign: CampaignSeen; agrees: boolean; ledger: { accepted: number; duplicates: number } }> {
   const { screen, vendor } = stage;
   const { data: senders } = await api.call<{ data: { id: string }[] }>({ method: "GET", path: "/api/v1/senders" });
   const { data: draft } = await api.call<{ data: { id: string } }>({ method: "POST", path: "/api/v1/campaigns", body: campaignOf(senders[0]?.id) });
@@ -157,12 +164,20 @@ function sayVerdict(screen: Screen, statement: Statement | null, ledger: { accep
   const same = statement !== null && ledger.accepted >= statement.accepted && ledger.accepted <= statement.accepted + statement.uncertain;
   screen.say();
   screen.say(sums ? "The statement adds up: everybody is accounted for." : "The statement does NOT add up.");
-  screen.say(`The vendor's own ledger: ${ledger.accepted.toLocaleString("en")} messages accepted, ${ledger.duplicates} duplicates. ${same && ledger.duplicates === 0 ? "It agrees." : "It does NOT agree."}`);
+  screen.say(
+    `The vendor's own ledger: ${ledger.accepted.toLocaleString("en")} messages accepted, ${ledger.duplicates} duplicates. ${same && ledger.duplicates === 0 ? "It agrees." : "It does NOT agree."}`,
+  );
   return sums && same && ledger.duplicates === 0;
 }
 
 /** The part of a statement that is the same whenever the demo is run with the same seed. */
-const shortOf = ({ recipients, accepted, failed, skipped, uncertain }: Statement): Statement => ({ recipients, accepted, failed, skipped, uncertain });
+const shortOf = ({ recipients, accepted, failed, skipped, uncertain }: Statement): Statement => ({
+  recipients,
+  accepted,
+  failed,
+  skipped,
+  uncertain,
+});
 
 async function showOff({ sql, luck, workspaceId }: House, { screen, url }: { screen: Screen; url: string }): Promise<void> {
   const { key } = await createKey(sql, luck, { workspaceId, name: "demo", rights: ["read", "write", "send", "admin"] });

@@ -1,8 +1,8 @@
 import { statfs } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { House } from "../../house.ts";
 import { senderHealth } from "../../flow/provider/sender.ts";
 import { listSenders } from "../../flow/provider/store.ts";
+import type { House } from "../../house.ts";
 import { greet, readServer } from "./doctor-store.ts";
 import type { Common } from "./session.ts";
 import type { World } from "./world.ts";
@@ -60,7 +60,11 @@ async function inside(house: House): Promise<Finding[]> {
   const tripMs = clock.now().getTime() - askedAt;
   const offMs = (row?.now.getTime() ?? 0) - askedAt - tripMs / 2;
   return [
-    { well: tripMs <= ROUND_TRIP_MAX_MS, what: "database", found: `Postgres ${row?.version}, ${house.config.databaseUrl === undefined ? "embedded" : "external"}, answers in ${tripMs} ms` },
+    {
+      well: tripMs <= ROUND_TRIP_MAX_MS,
+      what: "database",
+      found: `Postgres ${row?.version}, ${house.config.databaseUrl === undefined ? "embedded" : "external"}, answers in ${tripMs} ms`,
+    },
     { well: Math.abs(offMs) <= CLOCK_OFF_MAX_MS, what: "clock", found: `${Math.abs(Math.round(offMs))} ms between this machine and the database` },
     ...(await senders(house)),
   ];
@@ -68,7 +72,8 @@ async function inside(house: House): Promise<Finding[]> {
 
 async function senders({ sql, workspaceId, senders: deps }: House): Promise<Finding[]> {
   const all = await listSenders(sql, { workspaceId, afterId: null, limit: 100 });
-  if (all.length === 0) return [{ well: true, what: "senders", found: "none yet: set META_ACCESS_TOKEN and META_PHONE_NUMBER_ID, or make one through the API" }];
+  if (all.length === 0)
+    return [{ well: true, what: "senders", found: "none yet: set META_ACCESS_TOKEN and META_PHONE_NUMBER_ID, or make one through the API" }];
   return Promise.all(
     all.map(async (sender) => {
       const what = `sender ${sender.name}`;

@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import type { Command } from "commander";
 import type { Screen } from "./screen.ts";
 import { apiCommand, type Common, withApi } from "./session.ts";
-import { Failed, WrongUsage, type World } from "./world.ts";
+import { Failed, type World, WrongUsage } from "./world.ts";
 
 interface ImportOptions extends Common {
   readonly country?: string;

@@ -1,4 +1,4 @@
-import { CommanderError } from "commander";
+import { Command, CommanderError } from "commander";
 import { Refusal } from "../../rules/refusal.ts";
 import { WrongConfiguration } from "../../runtime/config.ts";
 import { campaignCommand, executeBatchCommand } from "./campaign.ts";
@@ -8,9 +8,8 @@ import { importCommand } from "./import.ts";
 import { keyCommand } from "./key.ts";
 import { sendCommand } from "./send.ts";
 import { engineCommand, serveCommand } from "./serve.ts";
-import { command } from "./session.ts";
 import { vendorCommand } from "./vendor.ts";
-import { Failed, WrongUsage, type World } from "./world.ts";
+import { Failed, type World, WrongUsage } from "./world.ts";
 
 const commands = [
   serveCommand,
@@ -29,7 +28,9 @@ const commands = [
 
 /** Runs one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. */
 export async function runCli(argv: readonly string[], world: World): Promise<number> {
-  const program = command("campanile", "Give it an audience and a message; it delivers, never twice, and says what became of each person.");
+  const program = new Command("campanile").description(
+    "Give it an audience and a message; it delivers, never twice, and says what became of each person.",
+  );
   program.exitOverride();
   let code = 0;
   for (const make of commands) {

@@ -42,7 +42,10 @@ const barOptions: Options = { hideCursor: true, clearOnComplete: false, etaBuffe
 /** A progress bar on a terminal; elsewhere a line whenever another tenth is done. */
 function createBar({ total, format }: { total: number; format: string }, say: (line: string) => void): Bar {
   if (!process.stderr.isTTY) return plainBar(total, say);
-  const bar = new SingleBar({ ...barOptions, format, stream: process.stderr, formatValue: (value) => value.toLocaleString("en") }, Presets.shades_classic);
+  const bar = new SingleBar(
+    { ...barOptions, format, stream: process.stderr, formatValue: (value) => value.toLocaleString("en") },
+    Presets.shades_classic,
+  );
   bar.start(total, 0, {});
   return { at: (value, shown = {}) => bar.update(value, shown), total: (value) => bar.setTotal(value), stop: () => bar.stop() };
 }

@@ -8,7 +8,7 @@ import { sayAdded } from "./import.ts";
 import type { Screen } from "./screen.ts";
 import { apiCommand, type Common, ownApi, withApi, withHouse } from "./session.ts";
 import { addsUp, sayStatement, watchCampaign } from "./watch.ts";
-import { Failed, WrongUsage, type World } from "./world.ts";
+import { Failed, type World, WrongUsage } from "./world.ts";
 
 interface SendOptions extends Common {
   readonly csv: string;
@@ -55,10 +55,18 @@ async function send(api: Api, screen: Screen, options: SendOptions): Promise<voi
   await stat(options.csv).catch(() => {
     throw new Failed(`There is no file ${options.csv}.`);
   });
-  const { data: campaign } = await api.call<{ data: { id: string } }>({ method: "POST", path: "/api/v1/campaigns", body: await bodyOf(api, options) });
+  const { data: campaign } = await api.call<{ data: { id: string } }>({
+    method: "POST",
+    path: "/api/v1/campaigns",
+    body: await bodyOf(api, options),
+  });
   const path = `/api/v1/campaigns/${campaign.id}`;
   const query = options.country === undefined ? "" : `?country=${encodeURIComponent(options.country)}`;
-  const { data: added } = await api.call<{ data: Parameters<typeof sayAdded>[1] }>({ method: "POST", path: `${path}/recipients${query}`, body: createReadStream(options.csv) });
+  const { data: added } = await api.call<{ data: Parameters<typeof sayAdded>[1] }>({
+    method: "POST",
+    path: `${path}/recipients${query}`,
+    body: createReadStream(options.csv),
+  });
   sayAdded(screen, added);
   if (added.inserted === 0) throw new Failed("Nobody is left to write to.");
   if (!(await agreed(screen, options, added.inserted))) throw new Failed("Nothing was sent. The draft stays: campanile campaign ls");

@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
-import { ensureKey, createKey, listKeys } from "../../runtime/keys.ts";
 import type { House } from "../../house.ts";
+import { createKey, ensureKey, listKeys } from "../../runtime/keys.ts";
 import { allParts, type Part } from "../../serve.ts";
-import { command, type Common } from "./session.ts";
 import { createScreen, type Screen } from "./screen.ts";
-import { WrongUsage, type World } from "./world.ts";
+import { type Common, command } from "./session.ts";
+import { type World, WrongUsage } from "./world.ts";
 
 interface ServeOptions extends Common {
   readonly only?: string;
@@ -19,7 +19,11 @@ export const serveCommand = (world: World): Command =>
 
 export const engineCommand = (world: World): Command =>
   command("engine", "Run the engine without the API: another machine over the same Postgres.").action((options: Common) =>
-    run(world, options, allParts.filter((part) => part !== "api")),
+    run(
+      world,
+      options,
+      allParts.filter((part) => part !== "api"),
+    ),
   );
 
 function partsOf(only: string | undefined): Part[] {

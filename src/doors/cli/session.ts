@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import type { House } from "../../house.ts";
 import { type Api, localApi, remoteApi } from "./api.ts";
 import { createScreen, type Screen } from "./screen.ts";
-import { WrongUsage, type World } from "./world.ts";
+import { type World, WrongUsage } from "./world.ts";
 
 /** Options that every command has. */
 export interface Common {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { startVendor } from "../../../vendor/main.ts";
 import { createScreen } from "./screen.ts";
 import { untilTold } from "./serve.ts";
-import { command, type Common } from "./session.ts";
+import { type Common, command } from "./session.ts";
 import { WrongUsage } from "./world.ts";
 
 interface VendorOptions extends Common {
@@ -30,7 +30,9 @@ export const vendorCommand = (): Command =>
         port: portOf(options.port),
         ...(options.ledger === undefined ? {} : { ledgerPath: options.ledger }),
         settings: { seed: options.seed ?? 1, ...(options.successRate === undefined ? {} : { mix: { successRate: shareOf(options.successRate) } }) },
-        ...(options.webhook === undefined ? {} : { webhook: { url: options.webhook, appSecret: options.appSecret, verifyToken: options.verifyToken } }),
+        ...(options.webhook === undefined
+          ? {}
+          : { webhook: { url: options.webhook, appSecret: options.appSecret, verifyToken: options.verifyToken } }),
       });
       screen.say(`The simulated WhatsApp listens on ${vendor.url}. Let Campanile use it:`);
       screen.say();

@@ -81,7 +81,10 @@ const reasonOf = ({ pauseReason, failure }: CampaignSeen): string => {
 };
 
 /** What became of everybody. */
-export function sayStatement(screen: Screen, { recipients, accepted, failed, skipped, uncertain, pending }: Statement & { readonly pending?: number }): void {
+export function sayStatement(
+  screen: Screen,
+  { recipients, accepted, failed, skipped, uncertain, pending }: Statement & { readonly pending?: number },
+): void {
   const reasons = Object.entries(skipped);
   const sum = reasons.reduce((total, [, count]) => total + count, 0);
   screen.table([

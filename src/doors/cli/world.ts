@@ -1,8 +1,8 @@
-import type { App } from "../http/deps.ts";
 import type { House, HouseOptions } from "../../house.ts";
 import type { Config } from "../../runtime/config.ts";
 import type { Log } from "../../runtime/log.ts";
 import type { ServeOptions, Serving } from "../../serve.ts";
+import type { App } from "../http/deps.ts";
 
 /** What commands can do; main.ts hands it in, so that a command opens only what it needs. */
 export interface World {
