@@ -45,7 +45,7 @@ describe("a row is rejected with the cell at fault and the reason", () => {
     ["+919876543210,,Asha,Rao", {}, "+919876543210 |  | Asha | Rao", "The row has 4 cells, the first row has 3."],
     ["9876543210,,Asha", {}, "9876543210", "say which country"],
   ])("%s for %j", (row, options, value, reason) => {
-    expect(read("phone,email,first name", row, options)).toEqual({ ok: false, value, reason: expect.stringContaining(reason) });
+    expect(read("phone,email,first name", row, options)).toMatchObject({ ok: false, value, reason: expect.stringContaining(reason) });
   });
 
   test("shortened", () => {
@@ -71,6 +71,12 @@ test("short rows and empty cells beyond the last column are no fault", () => {
 test("no name of a column reaches an object's prototype", () => {
   const result = read("phone,__proto__,constructor", "+919876543210,a,b");
   expect(result.ok && result.contact.attributes).toBe('{"__proto__":"a","constructor":"b"}');
+});
+
+test("a number that lacks its country code is told from one that is wrong", () => {
+  expect(read("phone", "9876543210")).toMatchObject({ ok: false, countryless: true });
+  expect(read("phone", "12345")).toMatchObject({ ok: false, countryless: false });
+  expect(read("phone", "5555555555", { country: "IN" })).toMatchObject({ ok: false, countryless: false });
 });
 
 test("the country of the file reads its numbers", () => {

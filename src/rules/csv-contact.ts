@@ -18,8 +18,8 @@ export interface ContactRow {
 
 export type ContactRowResult =
   | { readonly ok: true; readonly contact: ContactRow }
-  /** `value` is the cell at fault, or the whole row; shortened. */
-  | { readonly ok: false; readonly value: string; readonly reason: string };
+  /** `value` is the cell at fault, or the whole row; shortened. `countryless`: its phone may be a good one of a country nobody named. */
+  | { readonly ok: false; readonly value: string; readonly reason: string; readonly countryless: boolean };
 
 export interface ContactRowOptions {
   readonly country?: Country;
@@ -76,7 +76,7 @@ function readContact(
   const phoneWrong = phone !== null && !phone.ok;
   const emailWrong = email !== null && !email.ok;
   const none = !phone?.ok && !email?.ok;
-  if (phoneWrong && (none || channel === "whatsapp")) return reject(phoneCell, phone.reason);
+  if (phoneWrong && (none || channel === "whatsapp")) return reject(phoneCell, phone.reason, phone.code === "no_country");
   if (emailWrong && (none || channel === "email")) return reject(emailCell, email.reason);
   if (none) return reject(cells.join(" | "), "The row has neither a phone nor an e-mail address.");
 
@@ -106,7 +106,12 @@ const cellAt = (cells: readonly string[], at: number): string => (at < 0 ? "" : 
 const withAttribute = (json: string, key: string, value: string): string =>
   value === "" ? json : `${json}${json === "" ? "" : ","}${key}${JSON.stringify(value)}`;
 
-const reject = (value: string, reason: string): ContactRowResult => ({ ok: false, value: value.slice(0, REJECTED_VALUE_MAX), reason });
+const reject = (value: string, reason: string, countryless = false): ContactRowResult => ({
+  ok: false,
+  value: value.slice(0, REJECTED_VALUE_MAX),
+  reason,
+  countryless,
+});
 
 const zones = new Map<string, boolean>();
 const ZONES_MAX = 2_000;

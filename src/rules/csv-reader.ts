@@ -2,8 +2,8 @@ import { Refusal } from "./refusal.ts";
 
 /** A longer record, or a quote that stays open for longer, is a damaged file: nobody's row. In characters. */
 export const RECORD_MAX = 1_048_576;
-export const CELL_MAX = 10_000;
-export const COLUMNS_MAX = 1_000;
+const CELL_MAX = 10_000;
+const COLUMNS_MAX = 1_000;
 
 export interface CsvRow {
   /** The line of the file, counted from 1, on which the row begins. */
@@ -106,11 +106,11 @@ function readQuoted(scan: Scan, at: number, line: number): Found | null {
 }
 
 /** What stands between the quote at `opens` and its closing quote, and the place after that; null when that one is yet to come. */
-function readQuote({ text, final }: Scan, opens: number): { value: string; next: number } | null {
+function readQuote({ text }: Scan, opens: number): { value: string; next: number } | null {
   let value = "";
   for (let from = opens + 1; ; ) {
     const quote = text.indexOf('"', from);
-    if (quote < 0 || (quote + 1 === text.length && !final)) return null;
+    if (quote < 0) return null;
     if (text[quote + 1] !== '"') return { value: value + text.slice(from, quote), next: quote + 1 };
     value += text.slice(from, quote + 1);
     from = quote + 2;

@@ -5,7 +5,7 @@ import { isAssignable } from "./numbering.ts";
 export type Country = CountryCode;
 export const isCountry = (text: string): text is Country => isSupportedCountry(text);
 
-export type PhoneFault =
+type PhoneFault =
   | "empty"
   | "scientific"
   | "two_numbers"

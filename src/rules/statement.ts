@@ -14,7 +14,7 @@ export interface Statement {
   readonly amendments?: readonly Readonly<Record<string, unknown>>[];
 }
 
-export const skippedOf = ({ skipped }: Pick<Statement, "skipped">): number => Object.values(skipped).reduce((sum, n) => sum + n, 0);
+const skippedOf = ({ skipped }: Pick<Statement, "skipped">): number => Object.values(skipped).reduce((sum, n) => sum + n, 0);
 
 /** Everybody who has an outcome. */
 export const accountedFor = (statement: Statement): number => statement.accepted + statement.failed + skippedOf(statement) + statement.uncertain;

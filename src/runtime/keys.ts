@@ -4,7 +4,7 @@ import type { Luck } from "./luck.ts";
 import type { Sql } from "./postgres.ts";
 
 /** The workspace of everybody who has not made another; the same id in every installation. */
-export const DEFAULT_WORKSPACE_ID = "00000000-0000-4000-8000-000000000001";
+const DEFAULT_WORKSPACE_ID = "00000000-0000-4000-8000-000000000001";
 
 const KEY_BYTES = 32;
 /** `cpk_` and six more characters: enough to tell keys apart in a list, useless to guess the rest. */

@@ -15,7 +15,7 @@ const secretField = /authorization|password|secret|token|credential|cookie|^(api
  * Hides secrets by their shape and people by their number: a bearer token, a key of ours, a token of Meta's, the password of an
  * address, a phone of 10 to 15 digits with or without `+` (the last four stay, to tell two lines apart).
  */
-export function masked(text: string): string {
+function masked(text: string): string {
   return text
     .replace(/\bBearer\s+[\w.~+/=-]+/gi, "Bearer ***")
     .replace(/\bcpk_[\w-]+/g, "cpk_***")

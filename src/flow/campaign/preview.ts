@@ -10,9 +10,7 @@ import { readContactValues } from "./preview-store.ts";
 export type Preview = Pick<NewCampaign, "workspaceId" | "message" | "variables"> & {
   readonly senderId: string;
   /** Whom it would be said to: a contact, or somebody made up. */
-  readonly to:
-    | { readonly contactId: string }
-    | (Omit<ContactValues, "attributes"> & { readonly attributes?: ContactValues["attributes"] | undefined });
+  readonly to: { readonly contactId: string } | { readonly person: { readonly [Field in keyof ContactValues]?: ContactValues[Field] | undefined } };
 };
 
 /**
@@ -24,8 +22,9 @@ export async function previewMessage(sql: Sql, preview: Preview): Promise<Render
   const [sender] = await readSender(sql, workspaceId, senderId);
   if (sender === undefined) throw new Refusal("not_found", { what: "sender", id: senderId });
   const message = await messageOf(sql, { ...preview, name: "preview", surface: "engine", audience: { type: "all" } }, sender);
-  const values = "contactId" in to ? await contactOf(sql, { workspaceId, contactId: to.contactId }) : { attributes: {}, ...to };
-  return compileMessage(message).render(recipientVariables({ ...values, attributes: values.attributes ?? {} }, variables));
+  const values = "contactId" in to ? await contactOf(sql, { workspaceId, contactId: to.contactId }) : to.person;
+  const { phone = null, email = null, firstName = null, lastName = null, company = null, attributes = {} } = values;
+  return compileMessage(message).render(recipientVariables({ phone, email, firstName, lastName, company, attributes }, variables));
 }
 
 async function contactOf(sql: Sql, ref: { workspaceId: string; contactId: string }): Promise<ContactValues> {
