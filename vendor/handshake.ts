@@ -14,7 +14,9 @@ export async function verifyTarget({ url, verifyToken = "" }: WebhookTarget): Pr
   asked.searchParams.set("hub.mode", "subscribe");
   asked.searchParams.set("hub.challenge", challenge);
   asked.searchParams.set("hub.verify_token", verifyToken);
-  const { statusCode, body } = await request(asked, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const { statusCode, body } = await request(asked, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((cause: unknown) => {
+    throw new Error(`The webhook ${url} could not be verified: ${(cause as Error).message}`, { cause });
+  });
   const answer = await body.text();
   if (statusCode === 200 && answer === challenge) return;
   throw new Error(

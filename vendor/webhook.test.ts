@@ -141,6 +141,13 @@ describe("handshake", () => {
     await vendor.verifyWebhook();
   });
 
+  test("nobody there sets nothing", async () => {
+    const vendor = await testVendor();
+    const nobody = { url: "http://127.0.0.1:1/webhooks/whatsapp", appSecret: "s", verifyToken: "t" };
+    await expect(vendor.setWebhook(nobody)).rejects.toThrow(/127\.0\.0\.1:1\/webhooks\/whatsapp could not be verified: connect ECONNREFUSED/);
+    expect(vendor.webhook()).toBeNull();
+  });
+
   test("a wrong answer sets nothing", async () => {
     const hook = await receiver();
     const vendor = await testVendor();

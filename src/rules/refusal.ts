@@ -14,7 +14,6 @@ export const refusals = {
   already_running: "Campaign is already running",
   transition_refused: "Campaign status is {state}",
   not_a_draft: "The campaign is {state}; recipients and settings can be changed only while it is a draft.",
-  driven_by_engine: "Campaign {id} is driven by the engine, not by execute-batch.",
   sender_blocked: "The provider refuses this sender: {reason} Put that right and connect the sender again, then resume.",
   sender_not_connected: "WhatsApp account is not connected",
   template_unknown: "The sender has no template {name} in language {language}. It has: {known}.",

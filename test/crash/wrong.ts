@@ -1,6 +1,6 @@
+import { completeOver } from "../../src/flow/dispatch/complete.ts";
 import { compileMessage } from "../../src/rules/message-render.ts";
 import { formatReference } from "../../src/rules/reference.ts";
-import { completeOver } from "../../src/flow/dispatch/complete.ts";
 import type { TownEngine } from "../support/town.ts";
 import { phoneOf } from "../support/town.ts";
 import { RECIPIENTS, type Workday } from "./rig.ts";

@@ -47,7 +47,7 @@ function take(s: State, engine: Place, out: Out): void {
         write: (t) => {
           for (const { hold } of t.engines) if (hold?.first === first) hold.valid = false;
           Object.assign(lotOf(t, first) ?? {}, { held: true, leased: true });
-          if (!follows(s, "recovery") || !(held || follows(s, "recoverEveryTake"))) return;
+          if (!follows(s, "recovery")) return;
           for (let p = first; p < mark; p++) if (at(t.rows, p).state === "none") append(t, p, "uncertain");
         },
         learn: (t) => {

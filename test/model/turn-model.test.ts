@@ -47,9 +47,8 @@ const one = { positions: 1, lots: false } as const;
 const broken: readonly (readonly [off: readonly Rule[], violation: string, options: Options])[] = [
   [["markFirst"], "sent twice", { budget: { failedCommit: 1, freeze: 1 } }],
   [["fencing"], "written beyond the mark", { budget: { freeze: 1, pause: 1 } }],
-  [["recovery"], "never ends", { budget: { crash: 1 } }],
-  [["memoryIsTruth"], "in doubt for no reason", { budget: { lostReply: 1 } }],
-  [["memoryIsTruth", "recoverEveryTake"], "never ends", { budget: { lostReply: 1 } }],
+  [["recovery"], "marked, and in nobody's hands", { budget: { crash: 1 } }],
+  [["memoryIsTruth"], "marked, and in nobody's hands", { budget: { lostReply: 1 } }],
   [["memoryIsTruth", "closesFull"], "nobody's", { budget: { lostReply: 1 } }],
   [["dropFirst"], "sent twice", { budget: { lostReply: 1, pause: 1 } }],
   [["readsRows"], "skipped and sent", { suppressed: [1], budget: { lostReply: 1, optIn: 1 } }],

@@ -61,5 +61,6 @@ function faultOf(s: State, p: number): string | null {
   if ((state === "failed" || state === "skipped") && sent > 0) return `${state} and sent`;
   if (state === "uncertain" && !s.excused) return "in doubt for no reason";
   if (state === "none" && lot === undefined && (s.campaign === "running" || s.campaign === "paused")) return "nobody's";
+  if (lot !== undefined && !lot.held && p < lot.mark && state === "none") return "marked, and in nobody's hands";
   return lot !== undefined && p >= lot.mark && state !== "none" && state !== "skipped" ? "written beyond the mark" : null;
 }

@@ -6,7 +6,6 @@ export const rules = {
   markFirst: "what is not marked by a confirmed COMMIT is not begun",
   fencing: "a lot is touched only under its token",
   recovery: "whoever takes a lot puts in doubt what was marked and has no row",
-  recoverEveryTake: "… also of a lot that was given back, not forsaken",
   memoryIsTruth: "after an unconfirmed COMMIT the holder goes on from its own mark, not from the database's",
   dropFirst: "what is given back is dropped from memory before the mark is lowered",
   readsRows: "only positions without a row ask to be marked",

@@ -1,4 +1,5 @@
 import { pino } from "pino";
+import { check, describe } from "../../src/flow/check/check.ts";
 import { createBreaker } from "../../src/flow/dispatch/breaker.ts";
 import type { DispatchDeps } from "../../src/flow/dispatch/deps.ts";
 import type { Provider } from "../../src/flow/provider/port.ts";
@@ -22,6 +23,7 @@ export interface Town {
   engine(provider: Provider, watcher?: Watcher): TownEngine;
   /** What the engines logged as an error: a bug, unless a test expects it. */
   readonly errors: readonly string[];
+  /** Checks every invariant, and is gone. */
   close(): Promise<void>;
 }
 
@@ -129,7 +131,7 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
     };
   }
 
-  return { sql, clock, workspaceId, senderId, scopeId, campaign, engine, errors, close: () => database.drop() };
+  return { sql, clock, workspaceId, senderId, scopeId, campaign, engine, errors, close: () => allIsWell(sql).finally(() => database.drop()) };
 }
 
 const ERROR_LEVEL = 50;
@@ -138,4 +140,11 @@ function noteLine(line: string, errors: string[]): void {
   const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: { message: string } };
   if (process.env["LOG_LEVEL"] !== undefined) process.stderr.write(line);
   if (level >= ERROR_LEVEL) errors.push(err === undefined ? msg : `${msg}: ${err.message}`);
+}
+
+/** What `campanile check` must find after every story: nothing. */
+export async function allIsWell(sql: Database): Promise<void> {
+  const found: string[] = [];
+  for await (const violation of check(sql)) if (violation.severity === "violation") found.push(describe(violation));
+  if (found.length > 0) throw new Error(found.join("\n"));
 }

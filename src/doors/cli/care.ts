@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { check } from "../../flow/check/check.ts";
+import { check, describe } from "../../flow/check/check.ts";
 import { examine } from "./doctor.ts";
 import { createScreen } from "./screen.ts";
 import { type Common, command, withHouse } from "./session.ts";
@@ -23,7 +23,7 @@ export const checkCommand = (world: World, exit: (code: number) => void): Comman
         for await (const violation of check(sql, options.campaign === undefined ? {} : { campaignId: options.campaign.replace(/^cmp_/, "") }))
           found.push(violation);
         const violations = found.filter(({ severity }) => severity === "violation");
-        for (const one of found) screen.say(`${one.severity}  ${one.invariant}: ${one.what}`);
+        for (const one of found) screen.say(describe(one));
         screen.say(violations.length === 0 ? "Every invariant holds." : `${violations.length} violations.`);
         screen.result({ violations: violations.length, found });
         exit(violations.length === 0 ? 0 : 1);

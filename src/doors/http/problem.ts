@@ -17,7 +17,6 @@ export const statusOf: Readonly<Record<RefusalCode, number>> = {
   already_running: 400,
   transition_refused: 409,
   not_a_draft: 409,
-  driven_by_engine: 409,
   sender_blocked: 409,
   sender_not_connected: 422,
   template_unknown: 422,
