@@ -7,7 +7,7 @@ const only = (name, from, allowed, comment) => ({
   to: { pathNot: allowed },
 });
 
-const pure = "node_modules/(liquidjs|libphonenumber-js|luxon|zod)/";
+const pure = "node_modules/(liquidjs|libphonenumber-js|zod)/";
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -43,7 +43,12 @@ module.exports = {
       to: { path: "node_modules/undici/" },
     },
     { name: "product-knows-no-test", severity: "error", from: { path: "^(src|vendor)/", pathNot: "\\.test\\.ts$" }, to: { path: "^test/" } },
-    { name: "product-knows-the-vendor-only-to-start-it", severity: "error", from: { path: "^src/", pathNot: "^src/(main|doors/cli/)|\\.test\\.ts$" }, to: { path: "^vendor/" } },
+    {
+      name: "product-knows-the-vendor-only-to-start-it",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(main|doors/cli/)|\\.test\\.ts$" },
+      to: { path: "^vendor/" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -57,7 +57,16 @@ export async function openHouse(config: Config, log: Log, { connections = CONNEC
     const key = credentialKey(await loadSecret(config.secret, dir, luck));
     const providers = openProviders({ sql, clock, keys: [key] });
     const senders: SenderDeps = { sql, luck, keys: [key], providers };
-    const dispatch: DispatchDeps = { sql, clock, luck, log, openProvider: providers.open, breaker: createBreaker(), engineId: luck.uuid(), signal: killed.signal };
+    const dispatch: DispatchDeps = {
+      sql,
+      clock,
+      luck,
+      log,
+      openProvider: providers.open,
+      breaker: createBreaker(),
+      engineId: luck.uuid(),
+      signal: killed.signal,
+    };
     const close = async () => {
       killed.abort();
       await providers.close();

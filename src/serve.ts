@@ -1,4 +1,7 @@
 import type { AddressInfo } from "node:net";
+import type { App } from "./doors/http/deps.ts";
+import { buildServer } from "./doors/http/server.ts";
+import { enlist } from "./flow/audience/enlist.ts";
 import { failStaleImports } from "./flow/audience/import/stale.ts";
 import { closeDue } from "./flow/campaign/close.ts";
 import { planDue } from "./flow/campaign/plan.ts";
@@ -7,13 +10,10 @@ import { executeBatch } from "./flow/dispatch/execute-batch.ts";
 import { connectSender, defaultWhatsAppSender, syncTemplates } from "./flow/provider/sender.ts";
 import { applyReceipts } from "./flow/receipt/apply.ts";
 import { createIntake } from "./flow/receipt/intake.ts";
-import type { App } from "./doors/http/deps.ts";
-import { buildServer } from "./doors/http/server.ts";
 import type { House } from "./house.ts";
-import { enlist } from "./flow/audience/enlist.ts";
+import { Refusal } from "./rules/refusal.ts";
 import { type Running, startLoop } from "./runtime/loop.ts";
 import { createMetrics } from "./runtime/metrics.ts";
-import { Refusal } from "./rules/refusal.ts";
 
 /** What one process can be made of. */
 export const allParts = ["api", "engine", "receipts", "scheduler"] as const;
@@ -52,7 +52,10 @@ export async function serve(house: House, { only = allParts, port = house.config
     return one;
   };
   await failStaleImports(deps);
-  if (only.includes("engine")) running.push(startEngine(house.dispatch, { campaignsMax: CAMPAIGNS_MAX, lotsPerCampaign: LOTS_PER_CAMPAIGN, pollMs: POLL_MS, sweepMs: SWEEP_MS }));
+  if (only.includes("engine"))
+    running.push(
+      startEngine(house.dispatch, { campaignsMax: CAMPAIGNS_MAX, lotsPerCampaign: LOTS_PER_CAMPAIGN, pollMs: POLL_MS, sweepMs: SWEEP_MS }),
+    );
   if (only.includes("scheduler")) {
     loop("planning", () => planDue(CAMPAIGNS_STEP, deps), 1_000);
     loop("closing", () => closeDue(CAMPAIGNS_STEP, deps), 1_000);
@@ -105,7 +108,11 @@ export async function openApi(house: House, { onWebhook = () => {}, own }: { onW
 async function openDefaultSender({ config, workspaceId, senders, log }: House): Promise<void> {
   if (config.defaultSender === undefined) return;
   const { apiBase, apiVersion, dailyCap, capCalendarZone } = config;
-  const sender = await defaultWhatsAppSender(workspaceId, { ...config.defaultSender, apiBase, apiVersion, cap: dailyCap, calendarZone: capCalendarZone }, senders);
+  const sender = await defaultWhatsAppSender(
+    workspaceId,
+    { ...config.defaultSender, apiBase, apiVersion, cap: dailyCap, calendarZone: capCalendarZone },
+    senders,
+  );
   try {
     await connectSender(sender, senders);
     const templates = await syncTemplates(sender, senders);

@@ -23,7 +23,7 @@ export interface Limits {
   readonly room: number;
 }
 
-export interface Grant<C> {
+interface Grant<C> {
   readonly candidate: C;
   readonly slotAt: number;
   /** This message opens its address under the cap. */

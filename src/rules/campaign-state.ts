@@ -18,5 +18,3 @@ export const transitions: Record<CampaignState, Partial<Record<CampaignEvent, Ca
   stopped: {},
   failed: {},
 };
-
-export const isFinal = (state: CampaignState): boolean => state === "completed" || state === "stopped" || state === "failed";

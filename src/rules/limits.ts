@@ -28,7 +28,6 @@ export const IN_FLIGHT_MIN = 10;
 export const IN_FLIGHT_MAX = 500;
 /** An opening counts for 24 h after the latest instant at which its call can have reached the vendor. */
 export const OPENING_MARGIN_MS = SEND_TIMEOUT_MS + 1_000;
-export const CAP_WINDOW_MS = 24 * 3_600_000;
 /** Uncertain outcomes in a row, and among the last so many, that hold a sender. */
 export const BREAKER_ROW = 5;
 export const BREAKER_LAST = 50;

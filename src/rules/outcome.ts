@@ -1,5 +1,5 @@
 /** What a known refusal of one attempt asks of us. In each case nothing was sent. */
-export type Remedy =
+type Remedy =
   | "retry" // later, as a further attempt; after the last one the recipient fails
   | "fail" // this recipient fails
   | "suppress" // this recipient fails and is not written to again on this channel

@@ -10,7 +10,7 @@ import { phoneOf, type Town, type TownEngine, town } from "../support/town.ts";
 
 /** Positions of the small campaign. At a pace of 20 per second the window is 5, so it takes three volleys. */
 export const RECIPIENTS = 12;
-export const WINDOW = 5;
+const WINDOW = 5;
 const PER_MINUTE = 1_200;
 const DAY_MS = 86_400_000;
 /** Is refused for the time being at first, and accepted when it is tried again. */

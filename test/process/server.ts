@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Vendor } from "../../vendor/main.ts";
 
-export const API_KEY = "a-key-for-this-test";
+const API_KEY = "a-key-for-this-test";
 const READY_MAX_MS = 60_000;
 
 export interface ServerProcess {

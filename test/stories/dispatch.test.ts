@@ -187,7 +187,11 @@ test("a refused sender fails nobody: its campaigns pause with the reason, and go
 
 test("what nobody can tell is uncertain, is not sent again, and a receipt settles it", async () => {
   const lost = { kind: "uncertain", code: "no_answer", cause: "no answer" } as const;
-  const { place, id, crew } = await begin({}, { recipients: 20 }, { sweepMs: 30_000, outcome: ({ position }) => (position % 10 === 0 ? lost : undefined) });
+  const { place, id, crew } = await begin(
+    {},
+    { recipients: 20 },
+    { sweepMs: 30_000, outcome: ({ position }) => (position % 10 === 0 ? lost : undefined) },
+  );
   await place.clock.pass(HOUR_MS);
   everybodyOnce(crew, 20);
   expect((await campaign(place, id))?.statement).toMatchObject({ accepted: 18, uncertain: 2 });

@@ -47,7 +47,9 @@ export function crew(town: Town, { engines: count = 1, latencyMs = 0, sweepMs = 
     },
   });
   const engines = Array.from({ length: count }, () => town.engine(provider));
-  const running: Running[] = engines.map((engine) => startEngine(engine, { campaignsMax: 5, lotsPerCampaign: 4, pollMs: Math.max(5_000, sweepMs), sweepMs }));
+  const running: Running[] = engines.map((engine) =>
+    startEngine(engine, { campaignsMax: 5, lotsPerCampaign: 4, pollMs: Math.max(5_000, sweepMs), sweepMs }),
+  );
   return {
     sent,
     engines,

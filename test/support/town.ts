@@ -143,7 +143,7 @@ function noteLine(line: string, errors: string[]): void {
 }
 
 /** What `campanile check` must find after every story: nothing. */
-export async function allIsWell(sql: Database): Promise<void> {
+async function allIsWell(sql: Database): Promise<void> {
   const found: string[] = [];
   for await (const violation of check(sql)) if (violation.severity === "violation") found.push(describe(violation));
   if (found.length > 0) throw new Error(found.join("\n"));

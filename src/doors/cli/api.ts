@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import type { App } from "../http/deps.ts";
 import { Failed } from "./world.ts";
 
-export interface Call {
+interface Call {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   /** Sent as JSON; a stream is sent as a CSV file. */

@@ -10,7 +10,7 @@ export interface Screen {
   bar(options: { total: number; format: string }): Bar;
 }
 
-export interface Bar {
+interface Bar {
   at(value: number, shown?: Readonly<Record<string, string | number>>): void;
   total(value: number): void;
   stop(): void;

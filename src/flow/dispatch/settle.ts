@@ -57,7 +57,7 @@ export const skipRow = ({ stage, position, attempt }: Asking, skip: Skip): Messa
 });
 
 /** How the counters change by what was written, stage by stage. */
-export function countOf(written: readonly Written[]): CountChange[] {
+function countOf(written: readonly Written[]): CountChange[] {
   const byStage = new Map<number, Record<"accepted" | "failed" | "skipped" | "uncertain", number>>();
   for (const { stage, state } of written) {
     const change = byStage.get(stage) ?? { accepted: 0, failed: 0, skipped: 0, uncertain: 0 };

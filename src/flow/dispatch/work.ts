@@ -16,7 +16,7 @@ export interface Work {
 }
 
 /** The lot is held on, with what may begin now. `moreAt`: from when on further messages can be marked (monotonic milliseconds; null: none can). */
-export interface Marking {
+interface Marking {
   readonly kind: "held";
   readonly handed: number;
   readonly covered: number;
