@@ -89,7 +89,7 @@ interface Rejectable {
  * Appends rows in COPY's text format; done when Postgres has them. Once everything is written, the driver (3.4.9) tells its stream of
  * neither an error nor a lost connection, and whoever waits for "finish" would wait for ever; it still tells the query.
  */
-export function copyIntoStage(sql: Database, stage: string, batch: readonly Buffer[]): Promise<void> {
+export function copyIntoStage(sql: Database, stage: string, batch: Buffer): Promise<void> {
   const query = sql`copy ${sql(stage)} (line, phone, email, first_name, last_name, company, time_zone, attributes, value, reason) from stdin`;
   return new Promise((resolve, reject) => {
     const told = query as unknown as Rejectable;
@@ -101,8 +101,7 @@ export function copyIntoStage(sql: Database, stage: string, batch: readonly Buff
     query.writable().then((sink) => {
       sink.once("finish", resolve);
       sink.once("error", reject);
-      for (const piece of batch) sink.write(piece);
-      sink.end();
+      sink.end(batch);
     }, reject);
   });
 }
