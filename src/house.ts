@@ -28,6 +28,8 @@ export interface House {
   readonly providers: Providers;
   readonly senders: SenderDeps;
   readonly dispatch: DispatchDeps;
+  /** Ends what is under way: calls become uncertain, nothing waits for the database any more. */
+  readonly kill: () => void;
   /** Ends every call and connection, and the embedded database unless another process uses it. */
   close(): Promise<void>;
 }
@@ -64,16 +66,18 @@ export async function openHouse(config: Config, log: Log, { connections = CONNEC
       log,
       openProvider: providers.open,
       breaker: createBreaker(),
+      lead: { ms: 0 },
       engineId: luck.uuid(),
       signal: killed.signal,
     };
+    const kill = () => killed.abort();
     const close = async () => {
-      killed.abort();
+      kill();
       await providers.close();
       await sql.end({ timeout: 5 });
       await embedded?.stop();
     };
-    return { config, log, clock, luck, sql, databaseUrl, workspaceId, providers, senders, dispatch, close };
+    return { config, log, clock, luck, sql, databaseUrl, workspaceId, providers, senders, dispatch, kill, close };
   } catch (error) {
     await sql.end({ timeout: 1 });
     await embedded?.stop();

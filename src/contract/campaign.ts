@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PersonGiven, Value, VariableValues } from "./recipient.ts";
+import { PersonGiven, VariableValues } from "./recipient.ts";
 import { Id, Instant, Text } from "./wire.ts";
 
 const CampaignStatus = z.enum(["draft", "scheduled", "preparing", "running", "paused", "completed", "stopped", "failed"]);
@@ -37,7 +37,13 @@ const TemplateGiven = z
 
 const Throttle = z
   .strictObject({
-    messagesPerMinute: z.number().positive().max(1_000_000).nullable().optional().describe("Default 20; null: the sender's pace only."),
+    messagesPerMinute: z
+      .number()
+      .min(0.01, "Expected at least 0.01 messages a minute")
+      .max(1_000_000)
+      .nullable()
+      .optional()
+      .describe("Default 20; null: the sender's pace only."),
     batchSize: z.int().min(1).max(1_000).nullable().optional().describe("Default 100."),
     delayBetweenBatches: z.int().min(0).max(86_400_000).optional().describe("Milliseconds; default 0."),
   })
@@ -166,7 +172,7 @@ export const Campaign = z
     scheduleType: fields.scheduleType,
     scheduledAt: Instant.nullable(),
     throttleConfig: z.object({ messagesPerMinute: z.number().nullable(), batchSize: z.int().nullable(), delayBetweenBatches: z.int() }),
-    templateVariables: z.record(z.string(), Value),
+    templateVariables: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
     onUncertain: z.enum(["hold", "resend"]),
     onDailyLimit: z.enum(["pause", "wait"]),
     expiresAt: Instant.nullable(),

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { ExactNumber } from "./recipient.ts";
 import { Id, Instant, PageQuery, Text } from "./wire.ts";
 
-const AttributeValue = z.union([z.string().max(4_096), z.number(), z.boolean(), z.null()]);
+const AttributeValue = z.union([z.string().max(4_096), ExactNumber, z.boolean(), z.null()]);
 const Attributes = z.record(z.string().min(1).max(100), AttributeValue);
 const Name = z.string().trim().max(200);
 

@@ -1,8 +1,13 @@
 import { z } from "zod";
 import { Id, Instant, PageQuery } from "./wire.ts";
 
+/** JSON's numbers are read as doubles: of a longer one the last digits are gone before anyone sees it. */
+export const ExactNumber = z
+  .number()
+  .refine((value) => Math.abs(value) <= Number.MAX_SAFE_INTEGER, "A number beyond 9007199254740991 loses digits; send it as text");
+
 /** A value anyone may give a variable. */
-export const Value = z.union([z.string().max(1024), z.number(), z.boolean(), z.null()]);
+const Value = z.union([z.string().max(1024), ExactNumber, z.boolean(), z.null()]);
 export const VariableValues = z.record(z.string().min(1).max(100), Value);
 
 /** One person as given; the phone or the e-mail address is normalised. */

@@ -21,6 +21,8 @@ export interface Limits {
   readonly cap: { readonly used: number; readonly max: number; readonly open: ReadonlySet<string> } | null;
   /** Messages to mark at most. */
   readonly room: number;
+  /** How long it takes from `now` until a mark is committed. */
+  readonly leadMs?: number;
 }
 
 interface Grant<C> {
@@ -63,7 +65,7 @@ export function admit<C extends Candidate>(candidates: readonly C[], limits: Lim
     } else skipped.push({ candidate, skip, index: covered });
     covered++;
   }
-  const slots = takeSlots(limits.doors, asking.length, limits.now);
+  const slots = takeSlots(limits.doors, asking.length, limits.now, limits.leadMs);
   const granted = asking.slice(0, slots.at.length).map(({ candidate, opens }, i) => ({ candidate, opens, slotAt: slots.at[i] ?? limits.now }));
   const refused = asking[slots.at.length];
   if (refused === undefined) return { skipped, granted, covered, slots, limitedBy };

@@ -116,10 +116,24 @@ describe("what the caller says goes first", () => {
   });
 });
 
-test("the only column of a file may have any header", () => {
+test("the only column of a file holds addresses, whatever known word is above it", () => {
   expect(resolved(["recipients"], { second: ["+919876543210"] })).toEqual(["phone"]);
   expect(resolved(["recipients"], { second: ["asha@example.com"] })).toEqual(["email"]);
+  expect(resolved(["Name"], { second: ["919876543210"] })).toEqual(["phone"]);
   expect(resolved(["recipients"])).toEqual(["phone"]);
+});
+
+test.each<[first: string, columns: string[], options?: ColumnOptions]>([
+  ["12345", ["no header:", "phone"], { second: ["919811100006"] }],
+  ["12345", ["no header:", "phone"]],
+  ["Rakesh", ["no header:", "phone"], { second: ["919811100006"] }],
+  ["Rakesh", ["no header:", "email"], { second: ["asha@example.com"] }],
+  ["asha@", ["no header:", "email"]],
+  ["asha@", ["no header:", "phone"], { second: ["919811100006"] }],
+  ["12345", ["no header:", "phone"], { map: { "1": "phone" } }],
+  ["Kunden", ["phone"], { second: ["919811100006"], map: { kunden: "phone" } }],
+])("%j alone on the first line is a row, not a header, unless map names it", (first, columns, options) => {
+  expect(resolved([first], options)).toEqual(columns);
 });
 
 test.each<[first: string[], options: ColumnOptions, cause: string]>([

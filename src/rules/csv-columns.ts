@@ -21,13 +21,13 @@ export interface ColumnOptions {
   /** Column (its header, or its number from 1) → field, name of an attribute, or `-` to leave it out. Goes before what headers say. */
   readonly map?: Readonly<Record<string, string>>;
   readonly country?: Country;
-  /** The second row, if there is one: tells what the only column of a file holds whose header says nothing. */
+  /** The second row, if there is one: tells what the only column of a file holds whose first row says nothing. */
   readonly second?: readonly string[];
 }
 
 /**
  * Says what each column of a file is, from its first row. That row is data when no word in it names a phone or an e-mail column and a
- * cell of it is one. Other columns become attributes under their header's name (`Order ID` is `{{Order_ID}}`). Throws a Refusal rather
+ * cell of it is one; a single cell is data unless it is a word that is known, so that no row is ever lost as a header. Other columns become attributes under their header's name (`Order ID` is `{{Order_ID}}`). Throws a Refusal rather
  * than guess between two columns that could both be the address.
  */
 export function resolveColumns(first: readonly string[], options: ColumnOptions = {}): Columns {
@@ -39,7 +39,8 @@ export function resolveColumns(first: readonly string[], options: ColumnOptions 
       .map((key) => key.trim().toLowerCase()),
   );
   const named = cells.some((cell) => isAddressField(fieldOf(cell)) || said.has(cell.toLowerCase()));
-  const headerless = !named && cells.some((cell) => kindOf(cell, options.country) !== null);
+  const single = cells.length === 1 && cells.every((cell) => fieldOf(cell) === null && !isWeakPhone(cell));
+  const headerless = !named && (single || cells.some((cell) => kindOf(cell, options.country) !== null));
   const base = headerless ? cells.map((_, at) => `column_${at + 1}`) : cells;
   if (!headerless) assertNoTwins(base, mapped);
   const columns = base.map((header, at) => mapped.get(at) ?? { header, field: null, attribute: attributeOf(header, at) });
@@ -88,7 +89,7 @@ function byHeader(columns: readonly Column[], mapped: ReadonlyMap<number, Column
   });
   if (taken.has("phone") || taken.has("email")) return found;
   const weak = found.filter(({ header, field, attribute }) => field === null && attribute !== null && isWeakPhone(header));
-  const [phone, rival] = weak;
+  const [phone, rival] = columns.length > 1 ? weak : [];
   if (phone !== undefined && rival !== undefined) throw rivals(phone.header, rival.header, "phone");
   if (phone !== undefined) return found.map((column) => (column === phone ? { ...column, field: "phone", attribute: null } : column));
   const [only, ...others] = found;
@@ -97,7 +98,14 @@ function byHeader(columns: readonly Column[], mapped: ReadonlyMap<number, Column
 }
 
 /** Fields by what the first row holds, for a file without a header. */
-function byContent(columns: readonly Column[], cells: readonly string[], { country }: ColumnOptions): Column[] {
+function byContent(columns: readonly Column[], cells: readonly string[], { country, second }: ColumnOptions): Column[] {
+  const [only] = columns;
+  if (columns.length === 1 && only !== undefined && only.field === null) {
+    // Not even a wrong address, perhaps: then it is rejected as what the next row is.
+    const [cell = "", next = ""] = [cells[0], cleanCell(second?.[0] ?? "")];
+    const field = kindOf(cell, country) ?? kindOf(next, country) ?? (cell.includes("@") ? "email" : "phone");
+    return [{ header: only.header, field, attribute: null }];
+  }
   const kinds = cells.map((cell, at) => (columns[at]?.attribute === null ? null : kindOf(cell, country)));
   const found = [...columns];
   for (const field of ["phone", "email"] as const) {

@@ -16,7 +16,7 @@ const words: Readonly<Record<ContactField, string>> = {
 };
 
 /** Words that are a phone column only where no column is an address: `Contact` is just as often a person, `No` just a row's number. */
-const weakPhones = "contact|number|no|número|numéro|nummer";
+const weakPhones = "contact|recipient|recipients|number|no|número|numéro|nummer";
 
 /** A header without what people write differently: accents, capitals, blanks, dashes, dots. */
 const fold = (header: string) =>

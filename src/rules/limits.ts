@@ -37,9 +37,8 @@ export const BREAKER_HOLD_MS = 30_000;
 export const RESEND_AFTER_MS = 15 * 60_000;
 /** First messages that all fail in a way that may be the campaign's own fault pause it. */
 export const FIRST_FAILURES_MAX = 20;
-/** `execute-batch` (document 004): recipients per call, milliseconds between two of them, and the answer's time limit. */
+/** `execute-batch` (document 004): recipients per call, one after the other, and the answer's time limit. */
 export const BATCH_RECIPIENTS_MAX = 25;
-export const BATCH_SPACING_MS = 50;
 export const BATCH_TIME_MAX_MS = 20_000;
 /** Due messages (retries, resends) claimed at once. */
 export const DUE_BATCH_MAX = 50;

@@ -21,6 +21,7 @@ export class Value {
 export type Arguments = Iterable<Value | Token>;
 
 export interface Context {
+  readonly memoryLimit: { use(count: number): void };
   getSync(path: (string | number)[]): unknown;
 }
 
@@ -51,6 +52,7 @@ type Found = Record<string, Variable[]>;
 
 export class Liquid {
   readonly tags: Record<string, unknown>;
+  readonly renderer: { renderTemplates(templates: Template[], context: Context, emitter?: unknown): IterableIterator<unknown> };
   constructor(options: {
     templates: Record<string, string>;
     ownPropertyOnly: boolean;

@@ -18,6 +18,8 @@ export interface Door {
 const RECOVERY_MS = 60_000;
 /** What an unlimited sender is slowed to when it is throttled for the first time, per second: a WhatsApp number's default. */
 const THROTTLED_UNLIMITED = 80;
+/** A throttled sender never gets slower than this part of its pace. */
+const SLOWEST_PART = 64;
 /** While a sender is probed after a hold, one message goes at a time, so far apart. */
 const PROBE_SPACING_MS = 1_000;
 
@@ -29,8 +31,9 @@ export function rateOf(door: Door, now: number): number | null {
   return climbed < whole ? climbed : door.perSecond;
 }
 
-/** The rate after one more throttling: half of what held. */
-export const slowerRate = (door: Door, now: number): number => (rateOf(door, now) ?? THROTTLED_UNLIMITED) / 2;
+/** The rate after one more throttling: half of what held, and never less than a sixty-fourth of the whole. */
+export const slowerRate = (door: Door, now: number): number =>
+  Math.max((rateOf(door, now) ?? THROTTLED_UNLIMITED) / 2, (door.perSecond ?? THROTTLED_UNLIMITED) / SLOWEST_PART);
 
 export interface Slots {
   /** Instants at which one call each may begin, ascending. */
@@ -45,13 +48,13 @@ export interface Slots {
 
 /**
  * Takes up to `count` slots that every door allows and that are due within the horizon (GCRA without burst: one theoretical
- * arrival time per door). All callers hold the doors' rows locked, so slots never exceed the pace, however many engines there are.
+ * arrival time per door). `leadMs`: a call can begin only so long after `now`, when the mark is committed. All callers hold the doors' rows locked, so slots never exceed the pace, however many engines there are.
  */
-export function takeSlots(doors: readonly Door[], count: number, now: number): Slots {
+export function takeSlots(doors: readonly Door[], count: number, now: number, leadMs = 0): Slots {
   const spacing = doors.map((door) => spacingMs(door, now));
   const next = doors.map((door) => Math.max(door.nextAt, door.holdUntil ?? 0, now));
   const at: number[] = [];
-  let slot = Math.max(now, ...next);
+  let slot = Math.max(now + (spacing.every((ms) => ms === 0) ? 0 : leadMs), ...next);
   while (at.length < count && slot <= now + HORIZON_MS) {
     at.push(slot);
     for (let i = 0; i < next.length; i++) next[i] = slot + (spacing[i] ?? 0);

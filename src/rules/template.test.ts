@@ -106,6 +106,28 @@ describe("bombs", () => {
     expect(() => compileText(source)).toThrow(/limit/);
   });
 
+  const list = `{% assign list = "${"a,".repeat(100)}" | split: "," %}`;
+  test.each([
+    ["loops over a range", "{% for i in (1..200) %}{% for j in (1..200) %}x{% endfor %}{% endfor %}"],
+    ["loops with nothing in them", `${list}${"{% for i in list %}".repeat(3)}${"{% endfor %}".repeat(3)}`],
+    ["a table", "{% tablerow i in (1..200) %}{% tablerow j in (1..200) %}{% endtablerow %}{% endtablerow %}"],
+    ["a long body", `{% for i in (1..1000) %}${"{% if x %}{% endif %}".repeat(50)}{% endfor %}`],
+    ["the longest range", "{% for i in (1..200000) %}{% endfor %}"],
+  ])("%s, for some recipients only, are over by count, at once", (_name, bomb) => {
+    const compiled = compileText(`Hi{% if vip == "yes" %}${bomb}{% endif %}`);
+    expect(renderText(compiled, { x: "x" })).toBe("Hi");
+    const begun = performance.now();
+    for (let i = 0; i < 10; i++) {
+      const rendered = renderText(compiled, { vip: "yes", x: "x" });
+      expect(rendered).toEqual({ ok: false, reason: "invalid", detail: "The text needs more steps or memory than the limit to put together." });
+    }
+    expect(performance.now() - begun).toBeLessThan(500);
+  });
+
+  test("a long but honest text is none", () => {
+    expect(say(`{% for i in (1..1000) %}{{ i }}{% if i == 7 %}!{% endif %}{% endfor %}`)).toContain("67!8");
+  });
+
   test.each([
     ["replace", "{{ x | replace: 'a', x }}"],
     ["plain", "{{ x }}{{ x }}"],

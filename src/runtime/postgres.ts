@@ -4,6 +4,8 @@ import { type Luck, systemLuck } from "./luck.ts";
 
 /** What a store function takes: the pool, or one transaction of it. */
 export type Sql = postgres.ISql;
+/** A part of a statement. */
+export type Fragment = ReturnType<Sql>;
 /** The pool itself: can also begin transactions, listen, and end. */
 export type Database = postgres.Sql;
 
@@ -169,6 +171,13 @@ const lostCodes = new Set(["CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_
 /** No connection could be opened: nothing was executed. 57P03 cannot_connect_now, 53300 too_many_connections. */
 export const isUnreachable = (error: unknown): boolean => unreachableCodes.has(codeOf(error));
 const unreachableCodes = new Set("ECONNREFUSED ENOENT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH EACCES CONNECT_TIMEOUT 57P03 53300".split(" "));
+
+/**
+ * The same may succeed in a moment: the database is away, full (53…), read-only while it fails over (25006), or a lock was waited for
+ * too long (55P03), a statement took too long (57014), or a conflict came back again and again.
+ */
+export const isPassing = (error: unknown): boolean =>
+  isConnectionLost(error) || isUnreachable(error) || isConflict(error) || /^(53...|25006|55P03|57014)$/.test(codeOf(error));
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";

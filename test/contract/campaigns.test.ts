@@ -94,12 +94,39 @@ test.each([
   ["no instant", { scheduleType: "scheduled" }, ["scheduledAt"]],
   ["an instant without an offset", { scheduleType: "scheduled", scheduledAt: "2026-03-01T09:00:00" }, ["scheduledAt"]],
   ["a batch of 0", { throttleConfig: { batchSize: 0 } }, ["throttleConfig.batchSize"]],
+  ["a pace of next to nothing", { throttleConfig: { messagesPerMinute: 1e-300 } }, ["throttleConfig.messagesPerMinute"]],
+  ["a text of blanks", { messageContent: "   " }, ["messageContent"]],
+  ["a number that has lost digits", { templateVariables: { order: 2 ** 53 } }, ["templateVariables.order"]],
+  [
+    "a recipient's number that has lost digits",
+    { audienceType: "inline", audienceConfig: { recipients: [{ phone: "+919876543210", attributes: { order: -(2 ** 53) } }] } },
+    ["audienceConfig.recipients.0.attributes.order"],
+  ],
   ["a misspelt limit", { throttleConfig: { batchsize: 5 } }, ["throttleConfig.batchsize"]],
   ["two mistakes", { name: "", onUncertain: "guess" }, ["name", "onUncertain"]],
 ])("%s is refused at its field", async (_what, changes, paths) => {
   const problem = await refusalOf(post("", draft(changes)));
   expect(problem).toMatchObject({ status: 400, code: "malformed" });
   expect(problem.errors?.map(({ path }) => path).sort()).toEqual([...paths].sort());
+});
+
+test("a limit says what it is", async () => {
+  const causes = async (changes: object) => (await refusalOf(post("", draft(changes)))).errors?.map(({ message }) => message).join();
+  expect(await causes({ throttleConfig: { messagesPerMinute: 0 } })).toContain("at least 0.01");
+  expect(await causes({ templateVariables: { order: 12345678901234567000 } })).toContain("send it as text");
+});
+
+test("a CSV's bad first line is told, and is no empty file", async () => {
+  for (const [file, inserted] of [
+    ["12345\n919811100006\n", 1],
+    ["Rakesh\n919811100006\n", 1],
+    ["12345\n", 0],
+  ] as const) {
+    const { id } = await create();
+    const answer = await door.ask("POST", `/api/v1/campaigns/${id}/recipients`, { payload: file, headers: { "content-type": "text/csv" } });
+    const { data } = answerOf(RecipientsAdded).parse(answer.json());
+    expect(data).toMatchObject({ inserted, rejectedCount: 1, rejected: [{ line: 1, value: file.split("\n")[0] }] });
+  }
 });
 
 test.each([

@@ -42,7 +42,7 @@ export async function openRig(): Promise<Rig> {
     vendor,
     provider,
     close: async () => {
-      await place.close();
+      await place.close(false); // each run was judged by itself
       deadlines.close();
       await pool.destroy();
       await vendor.stop();

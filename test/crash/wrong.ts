@@ -22,7 +22,7 @@ export const sendThenRecord: Workday = (engine, id) =>
 /** Never written to when it dies between the two, while its row says accepted. */
 export const recordThenSend: Workday = (engine, id) =>
   eachWithoutRow(engine, id, async (position) => {
-    await record(engine, id, { position, providerRef: "not known yet" });
+    await record(engine, id, { position, providerRef: `not known yet ${position}` });
     const providerRef = await send(engine, id, position);
     if (providerRef !== null) await engine.sql`update message set provider_ref = ${providerRef} where campaign_id = ${id} and position = ${position}`;
     else await engine.sql`update message set state = 'failed', code = 'refused' where campaign_id = ${id} and position = ${position}`;

@@ -37,21 +37,25 @@ export function lotSteps(s: State, engine: Place, out: Out): void {
   if (s.world.cuts && hold.unsure && hold.calls.every((call) => call === "none")) cut(s, engine, out);
 }
 
-/** Leases a lot that is free, or whose lease ran out; what its former holder left without a row is in doubt. */
+/**
+ * Leases a lot that is free, or whose lease ran out; what its former holder left without a row is in doubt. A forsaken lot of a
+ * campaign that rests is free at once.
+ */
 function take(s: State, engine: Place, out: Out): void {
+  const runs = s.campaign === "running";
   for (const { first, held, leased, mark, end } of s.lots) {
-    if (held ? leased : s.campaign !== "running") continue;
+    if (held ? leased : !runs) continue;
     commit(
-      { s, out, name: `${nameOf(engine)} takes the lot ${first}–${end - 1}` },
+      { s, out, name: `${nameOf(engine)} ${runs ? "takes" : "recovers"} the lot ${first}–${end - 1}` },
       {
         write: (t) => {
           for (const { hold } of t.engines) if (hold?.first === first) hold.valid = false;
-          Object.assign(lotOf(t, first) ?? {}, { held: true, leased: true });
+          Object.assign(lotOf(t, first) ?? {}, { held: runs, leased: runs });
           if (!follows(s, "recovery")) return;
           for (let p = first; p < mark; p++) if (at(t.rows, p).state === "none") append(t, p, "uncertain");
         },
         learn: (t) => {
-          t.engines[engine].hold = { first, end, mark, valid: true, lost: false, unsure: true, calls: s.rows.map(() => "none") };
+          if (runs) t.engines[engine].hold = { first, end, mark, valid: true, lost: false, unsure: true, calls: s.rows.map(() => "none") };
         },
       },
     );
@@ -86,18 +90,29 @@ function turn(s: State, engine: Place, out: Out): void {
   const hold = holdOf(s, engine);
   const lot = lotOf(s, hold.first);
   if (follows(s, "fencing") ? !hold.valid || lot?.held !== true : lot === undefined) {
-    step({ s, out, name: `${nameOf(engine)} learns that the lot is lost` }, (t) => {
-      const lost = holdOf(t, engine);
-      lost.lost = true;
-      for (const p of positionsOf(lost, "asks", "waits")) lost.calls[p] = "none";
-      leaveIfIdle(t, engine);
+    step({ s, out, name: `${nameOf(engine)} learns that the lot is lost` }, (t) => abandon(t, engine));
+    return;
+  }
+  if (s.budget.error > 0)
+    step({ s, out, name: `${nameOf(engine)} gives the lot up after an error` }, (t) => {
+      t.budget.error--;
+      t.excused = true;
+      abandon(t, engine);
     });
-  } else if (s.campaign !== "running" && follows(s, "looksAtCampaign")) giveBack(s, engine, { out, shutdown: false });
+  if (s.campaign !== "running" && follows(s, "looksAtCampaign")) giveBack(s, engine, { out, shutdown: false });
   else {
     mark(s, engine, { out, limited: false });
     if (s.budget.limit > 0) mark(s, engine, { out, limited: true });
     if (s.budget.shutdown > 0) giveBack(s, engine, { out, shutdown: true });
   }
+}
+
+/** Begins nothing more; answers that still come are merged. */
+function abandon(t: State, engine: Place): void {
+  const hold = holdOf(t, engine);
+  hold.lost = true;
+  for (const p of positionsOf(hold, "asks", "waits")) hold.calls[p] = "none";
+  leaveIfIdle(t, engine);
 }
 
 /** Stores the outcomes that came back. */
@@ -223,7 +238,7 @@ function cut(s: State, engine: Place, out: Out): void {
   );
 }
 
-/** Somebody else has the lot: each answer that still comes is merged by its reference. */
+/** The lot is somebody else's, or nobody's: each answer that still comes is merged by its reference. */
 function mergeLate(s: State, engine: Place, out: Out): void {
   for (const { p, outcome } of endedOf(holdOf(s, engine)))
     commit(

@@ -31,7 +31,7 @@ function amend(t: State, { after, before, stated }: { after: RowState; before: R
 }
 
 /** The latest attempt up to this one of which a receipt says that the vendor took it; 0: none. */
-export function provedAttempt(s: State, position: number, attempt: number): number {
+function provedAttempt(s: State, position: number, attempt: number): number {
   const proofs = at(s.known, position) & upTo(attempt);
   return proofs === 0 ? 0 : 31 - Math.clz32(proofs);
 }

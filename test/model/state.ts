@@ -5,7 +5,7 @@ import { type Budget, happenings, type Rule, type World } from "./world.ts";
  * `mark` and `end` are the first position behind: those below a lot's mark may have left.
  */
 
-export type CampaignState = "running" | "paused" | "stopped" | "completed";
+type CampaignState = "running" | "paused" | "stopped" | "completed";
 
 /** `doubted`: uncertain for good; an earlier attempt may have arrived and no further one will be made. */
 export type RowState = "none" | "queued" | "handing" | "accepted" | "failed" | "skipped" | "uncertain" | "doubted";
@@ -56,7 +56,7 @@ export interface Due {
   call: Call;
 }
 
-export interface Engine {
+interface Engine {
   hold: Hold | null;
   due: Due | null;
 }
@@ -193,9 +193,9 @@ export function keyOf(s: State): string {
   for (const n of s.coming) key += `,${n}`;
   for (const n of s.known) key += `,${n}`;
   key += flags(s.suppressed, s.excused, s.needless);
-  const { crash, freeze, lostReply, failedCommit, silence, refusal, pause, stop, shutdown, limit, reply, optOut, optIn } = s.budget;
+  const { crash, freeze, lostReply, failedCommit, silence, refusal, pause, stop, shutdown, limit, reply, optOut, optIn, error } = s.budget;
   key += crash + 4 * (freeze + 4 * (lostReply + 4 * (failedCommit + 4 * (silence + 4 * (refusal + 4 * pause)))));
-  key += `,${stop + 4 * (shutdown + 4 * (limit + 4 * (reply + 4 * (optOut + 4 * optIn))))}`;
+  key += `,${stop + 4 * (shutdown + 4 * (limit + 4 * (reply + 4 * (optOut + 4 * (optIn + 4 * error)))))}`;
   return s.open === null ? key : `${key}${s.open.kind}${s.open.position}${s.open.stated}`;
 }
 

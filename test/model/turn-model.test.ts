@@ -12,6 +12,7 @@ const worlds: readonly (readonly [name: string, options: Options])[] = [
   ["a lot, with COMMITs that fail", { budget: { crash: 1, freeze: 1, lostReply: 1, failedCommit: 1 } }],
   ["a lot of three, with a window of two", { positions: 3, budget: { freeze: 1, lostReply: 1 } }],
   ["a lot, limited, with an engine that ends", { budget: { freeze: 1, lostReply: 1, limit: 1, shutdown: 1 } }],
+  ["a lot that is given up", { budget: { lostReply: 1, error: 1, refusal: 1 } }],
   ["a lot that is cut", { cuts: true, budget: { crash: 1, freeze: 1, lostReply: 1 } }],
   ["a lot of three that is cut twice", { positions: 3, cuts: true, budget: { freeze: 1 } }],
   ["a lot, with somebody suppressed", { suppressed: [1], budget: { freeze: 1, lostReply: 1, optIn: 1 } }],

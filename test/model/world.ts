@@ -31,6 +31,7 @@ export type Rule = keyof typeof rules;
 export const happenings = {
   crash: "an engine is gone, with all it remembered",
   freeze: "a lease runs out although its holder lives: it acts again at any later time",
+  error: "an engine gives up a lot after an error it does not know, and lives on",
   lostReply: "a COMMIT is done and not confirmed",
   failedCommit: "a COMMIT is not done, and its engine does not know that either",
   silence: "a call gets no answer",

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { Refusal } from "../../src/rules/refusal.ts";
 import { busiest, type Crew, type CrewOptions, crew } from "../support/crew.ts";
 import { type CampaignOptions, phoneOf, type Town, type TownOptions, town } from "../support/town.ts";
 
@@ -22,6 +23,12 @@ async function begin(town_: TownOptions, campaign: CampaignOptions, hands: CrewO
 }
 
 const HOUR_MS = 3_600_000;
+const receive = async (place: Town, id: string, receipt: { position: number; kind: string; providerRef: string }) => {
+  await place.sql`insert into receipt (campaign_id, stage, position, attempt, kind, at, provider_ref)
+    values (${id}, 1, ${receipt.position}, 1, ${receipt.kind}, campanile.clock(), ${receipt.providerRef})`;
+  for (const kind of receipt.kind === "delivered" ? ["delivered", "sent"] : [receipt.kind])
+    await place.sql`insert into receipt_count (campaign_id, stage, kind, messages) values (${id}, 1, ${kind}, 1)`;
+};
 const states = async (place: Town, id: string) =>
   Object.fromEntries(
     (await place.sql<{ state: string; n: number }[]>`select state, count(*)::int as n from message where campaign_id = ${id} group by 1`).map(
@@ -195,7 +202,7 @@ test("what nobody can tell is uncertain, is not sent again, and a receipt settle
   await place.clock.pass(HOUR_MS);
   everybodyOnce(crew, 20);
   expect((await campaign(place, id))?.statement).toMatchObject({ accepted: 18, uncertain: 2 });
-  await place.sql`insert into receipt (campaign_id, stage, position, attempt, kind, at, provider_ref) values (${id}, 1, 10, 1, 'delivered', campanile.clock(), 'wamid.ten')`;
+  await receive(place, id, { position: 10, kind: "delivered", providerRef: "wamid.ten" });
   await place.clock.pass(60_000);
   expect(await states(place, id)).toEqual({ accepted: 19, uncertain: 1 });
   expect((await campaign(place, id))?.statement).toMatchObject({ accepted: 18, uncertain: 2, amendments: [{ accepted: 1, uncertain: -1 }] });
@@ -209,7 +216,7 @@ test("onUncertain resend: sent again after a quarter of an hour without a receip
     { sweepMs: 10_000, outcome: ({ position, attempt }) => (position >= 11 && attempt === 1 ? lost : undefined) },
   );
   await place.clock.pass(60_000);
-  await place.sql`insert into receipt (campaign_id, stage, position, attempt, kind, at, provider_ref) values (${id}, 1, 12, 1, 'sent', campanile.clock(), 'wamid.twelve')`;
+  await receive(place, id, { position: 12, kind: "sent", providerRef: "wamid.twelve" });
   await place.clock.pass(20 * 60_000);
   expect(crew.sent.filter((one) => one.position === 11).map((one) => one.attempt)).toEqual([1, 2]);
   expect(crew.sent.filter((one) => one.position === 12).map((one) => one.attempt)).toEqual([1]);
@@ -262,4 +269,68 @@ test("stopping the engine gives every lot back; another goes on, and nothing is 
   await place.clock.pass(5_000);
   expect([...first.sent, ...second.sent].length).toBe(100);
   expect(await states(place, id)).toEqual({ accepted: 100 });
+});
+
+test("a storm of throttled answers halves the rate once, and the sender comes back", async () => {
+  let throttling = true;
+  const throttled = { kind: "throttled", code: "130429", cause: "too fast", scope: "sender", retryAfterMs: 1_000 } as const;
+  const { place, id } = await begin({ perSecond: 80 }, { recipients: 200 }, { latencyMs: 300, outcome: () => (throttling ? throttled : undefined) });
+  await place.clock.pass(800);
+  throttling = false;
+  await place.clock.pass(60_000);
+  expect(await states(place, id)).toEqual({ accepted: 200 });
+});
+
+test("onUncertain resend: sent three times at most, and the campaign ends", async () => {
+  const lost = { kind: "uncertain", code: "no_answer", cause: "no answer" } as const;
+  const { place, id, crew } = await begin(
+    {},
+    { recipients: 12, onUncertain: "resend" },
+    { sweepMs: 30_000, outcome: ({ position }) => (position === 7 ? lost : undefined) },
+  );
+  await place.clock.pass(2 * HOUR_MS);
+  expect(crew.sent.filter((one) => one.position === 7).map((one) => one.attempt)).toEqual([1, 2, 3]);
+  expect(await campaign(place, id)).toMatchObject({ state: "completed", statement: { accepted: 11, uncertain: 1 } });
+});
+
+test("a cap that is set while a campaign runs knows whom it has written to", async () => {
+  const { place, crew } = await begin({ perSecond: 20 }, { recipients: 200 });
+  await place.clock.pass(2_000);
+  const before = crew.sent.length;
+  await place.sql`update cap_scope set cap = ${before + 5}`;
+  await place.clock.pass(10_000);
+  expect(crew.sent.length).toBe(before + 5);
+});
+
+test("a cap of nobody writes to nobody, and costs nothing", async () => {
+  const { place, id, crew } = await begin({ cap: 0 }, { recipients: 5 });
+  await place.clock.pass(5_000);
+  expect(crew.sent).toEqual([]);
+  const [lot] = await place.sql<{ token: number }[]>`select token from lot where campaign_id = ${id}`;
+  expect(lot?.token).toBeLessThan(5);
+});
+
+test("a sender that cannot be opened pauses its campaigns with the reason; others go on", async () => {
+  const { place, id } = await begin({}, { recipients: 5 });
+  await place.clock.pass(1_000);
+  expect(await campaign(place, id)).toMatchObject({ state: "completed" });
+  await open.hands?.stop();
+  const hands = crew(place, {});
+  for (const engine of hands.engines)
+    Object.assign(engine, { openProvider: async () => Promise.reject(new Refusal("not_found", { what: "sender", id: "x" })) });
+  open.hands = hands;
+  const next = await place.campaign({ recipients: 5, addressOf: (position) => phoneOf(50 + position) });
+  await place.clock.pass(10_000);
+  expect(await campaign(place, next)).toMatchObject({ state: "paused", pauseReason: expect.stringContaining("no sender") });
+});
+
+test("a campaign that only execute-batch drives is recovered by an engine, and not sent by it", async () => {
+  const place = await town();
+  open.place = place;
+  const id = await place.campaign({ recipients: 30, engine: false });
+  await place.sql`update lot set holder = ${place.senderId}, handed = 2, lease_until = campanile.clock() - interval '1 hour'`;
+  open.hands = crew(place);
+  await place.clock.pass(10_000);
+  expect(open.hands.sent).toEqual([]);
+  expect(await states(place, id)).toEqual({ uncertain: 2 });
 });

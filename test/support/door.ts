@@ -55,6 +55,7 @@ export async function openDoor(changes: Partial<Deps> = {}): Promise<Door> {
     ...deps,
     openProvider: providers.open,
     breaker: createBreaker(),
+    lead: { ms: 0 },
     engineId: systemLuck.uuid(),
     signal: new AbortController().signal,
   };

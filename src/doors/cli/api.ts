@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import type { App } from "../http/deps.ts";
-import { Failed } from "./world.ts";
+import { Failed, WrongUsage } from "./world.ts";
 
 interface Call {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -22,6 +22,7 @@ const headersOf = (body: Call["body"], key: string) => ({
 
 /** The API of a server elsewhere. */
 export function remoteApi(url: string, key: string): Api {
+  if (!URL.canParse(url)) throw new WrongUsage(`--url is ${url}; it must be an address such as http://127.0.0.1:8080.`);
   return {
     async call<T>({ method, path, body }: Call): Promise<T> {
       const sent =
@@ -67,7 +68,9 @@ interface Problem {
 function sentenceOf(answer: unknown): string | undefined {
   if (typeof answer !== "object" || answer === null) return undefined;
   const { detail, errors = [] } = answer as Problem;
-  return detail === undefined ? undefined : [detail, ...errors.map(({ path, message }) => `  ${path}: ${message}`)].join("\n");
+  if (detail === undefined) return undefined;
+  const more = errors.map(({ path, message }) => `${path}: ${message}`).filter((line) => !detail.includes(line));
+  return [detail, ...more.map((line) => `  ${line}`)].join("\n");
 }
 
 const causeOf = (error: unknown): string => {

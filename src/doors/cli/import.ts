@@ -20,10 +20,11 @@ export interface Added {
 }
 
 const SHOWN_MAX = 5;
+const counted = (count: number, one: string, many: string): string => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 /** Says how many came in, and why others did not. */
 export function sayAdded(screen: Screen, { inserted, rejected, rejectedCount }: Added): void {
-  screen.say(`${inserted.toLocaleString("en")} people, ${rejectedCount.toLocaleString("en")} rows rejected.`);
+  screen.say(`${counted(inserted, "person", "people")}, ${counted(rejectedCount, "row", "rows")} rejected.`);
   for (const { line, value, reason } of rejected.slice(0, SHOWN_MAX)) screen.say(`  line ${line}: ${value}: ${reason}`);
   if (rejectedCount > SHOWN_MAX) screen.say(`  and ${rejectedCount - SHOWN_MAX} more`);
 }
@@ -46,10 +47,9 @@ export const importCommand = (world: World): Command =>
     .option("--map <col=field...>", "which column is what, where the header does not say so: --map Handy=phone Firma=company")
     .action((csv: string, options: ImportOptions) =>
       withApi(world, options, async (api, screen) => {
-        const { size } = await stat(csv).catch(() => {
-          throw new Failed(`There is no file ${csv}.`);
-        });
-        const bar = screen.bar({ total: size, format: "  {bar} {percentage} %  {value} of {total} bytes" });
+        const file = await stat(csv).catch(() => null);
+        if (!file?.isFile()) throw new Failed(`There is no file ${csv}.`);
+        const bar = screen.bar({ total: file.size, format: "  {bar} {percentage} %  {value} of {total} bytes" });
         const stream = createReadStream(csv);
         stream.on("data", () => bar.at(stream.bytesRead));
         const path = `/api/v1/contacts/import?${queryOf(csv, options)}`;

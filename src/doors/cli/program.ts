@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { Refusal } from "../../rules/refusal.ts";
 import { WrongConfiguration } from "../../runtime/config.ts";
+import { isUnreachable } from "../../runtime/postgres.ts";
 import { campaignCommand, executeBatchCommand } from "./campaign.ts";
 import { checkCommand, doctorCommand, migrateCommand } from "./care.ts";
 import { demoCommand } from "./demo.ts";
@@ -52,11 +53,15 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof WrongUsage || error instanceof WrongConfiguration) return tell(error, 2);
   if (error instanceof Failed || error instanceof Refusal) return tell(error, 1);
+  if (isUnreachable(error))
+    return tell(new Failed(`The database does not answer: ${(error as Error).message}. Is DATABASE_URL right, and is it running?`), 1);
   process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   return 1;
 }
 
+/** For people on standard error; a script that asked for JSON gets one object all the same. */
 function tell(error: Error, code: number): number {
   process.stderr.write(`${error.message}\n`);
+  if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: { message: error.message } })}\n`);
   return code;
 }

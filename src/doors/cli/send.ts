@@ -19,6 +19,8 @@ interface SendOptions extends Common {
   readonly rate?: string;
   readonly name?: string;
   readonly country?: string;
+  readonly body?: readonly string[];
+  readonly var?: readonly string[];
   readonly yes?: boolean;
 }
 
@@ -28,6 +30,8 @@ export const sendCommand = (world: World): Command =>
     .option("--template <name>", "what: an approved WhatsApp template")
     .option("--language <code>", "the template's language, such as en_US")
     .option("--text <text>", "what: a free text, for people who wrote within the last 24 hours")
+    .option("--body <value...>", "the template's body values in order, each a text with variables: --body '{{firstName}}'")
+    .option("--var <name=value...>", "values that everybody has: --var city=Pune")
     .option("--sender <id>", "from whom (default: the only sender)")
     .option("--rate <n>", "messages per minute (default: the sender's pace)")
     .option("--name <name>", "the campaign's name (default: the file's)")
@@ -52,15 +56,24 @@ async function sendHere(world: World, options: SendOptions): Promise<void> {
 }
 
 async function send(api: Api, screen: Screen, options: SendOptions): Promise<void> {
-  await stat(options.csv).catch(() => {
-    throw new Failed(`There is no file ${options.csv}.`);
-  });
+  const file = await stat(options.csv).catch(() => null);
+  if (!file?.isFile()) throw new Failed(`There is no file ${options.csv}.`);
   const { data: campaign } = await api.call<{ data: { id: string } }>({
     method: "POST",
     path: "/api/v1/campaigns",
     body: await bodyOf(api, options),
   });
-  const path = `/api/v1/campaigns/${campaign.id}`;
+  try {
+    await sendDraft(api, screen, { options, id: campaign.id });
+  } catch (error) {
+    // A draft that was never started is of no use to anybody; one that was is not removed by this.
+    await api.call({ method: "DELETE", path: `/api/v1/campaigns/${campaign.id}` }).catch(() => {});
+    throw error;
+  }
+}
+
+async function sendDraft(api: Api, screen: Screen, { options, id }: { options: SendOptions; id: string }): Promise<void> {
+  const path = `/api/v1/campaigns/${id}`;
   const query = options.country === undefined ? "" : `?country=${encodeURIComponent(options.country)}`;
   const { data: added } = await api.call<{ data: Parameters<typeof sayAdded>[1] }>({
     method: "POST",
@@ -69,29 +82,43 @@ async function send(api: Api, screen: Screen, options: SendOptions): Promise<voi
   });
   sayAdded(screen, added);
   if (added.inserted === 0) throw new Failed("Nobody is left to write to.");
-  if (!(await agreed(screen, options, added.inserted))) throw new Failed("Nothing was sent. The draft stays: campanile campaign ls");
+  if (!(await agreed(screen, options, added.inserted))) throw new Failed("Nothing was sent.");
   await api.call({ method: "POST", path: `${path}/start` });
-  const ended = await watchCampaign(api, campaign.id, screen);
+  const ended = await watchCampaign(api, id, screen);
   if (ended.statement !== null) sayStatement(screen, ended.statement);
-  screen.result({ id: campaign.id, status: ended.status, statement: ended.statement });
+  screen.result({ id, status: ended.status, statement: ended.statement });
   if (ended.status !== "completed") throw new Failed(`The campaign is ${ended.status}: ${ended.pauseReason ?? ended.failure ?? ""}`);
   if (ended.statement === null || !addsUp(ended.statement)) throw new Failed("The statement does not add up.");
 }
 
-async function bodyOf(api: Api, { template, language, text = "", sender, rate, name, csv }: SendOptions): Promise<object> {
+async function bodyOf(api: Api, { template, language, text = "", sender, rate, name, csv, body, var: given = [] }: SendOptions): Promise<object> {
   if (rate !== undefined && !(Number(rate) > 0)) throw new WrongUsage(`--rate is ${rate}; it must be a number above 0, in messages per minute.`);
   const message =
     template === undefined
       ? { messageType: "text", messageContent: text }
-      : { messageType: "template", template: { name: template, ...(language === undefined ? {} : { language }) } };
+      : {
+          messageType: "template",
+          template: { name: template, ...(language === undefined ? {} : { language }), ...(body === undefined ? {} : { components: { body } }) },
+        };
   return {
     accountId: sender ?? (await onlySender(api)),
     name: name ?? basename(csv),
     ...message,
     audienceType: "csv",
     scheduleType: "manual",
+    ...(given.length > 0 ? { templateVariables: variablesOf(given) } : {}),
     throttleConfig: { messagesPerMinute: rate === undefined ? null : Number(rate) },
   };
+}
+
+function variablesOf(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      if (at < 1) throw new WrongUsage(`--var ${pair}: write it as name=value.`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
 }
 
 async function onlySender(api: Api): Promise<string> {

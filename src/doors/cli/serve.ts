@@ -4,6 +4,7 @@ import { createKey, ensureKey, listKeys } from "../../runtime/keys.ts";
 import { allParts, type Part } from "../../serve.ts";
 import { createScreen, type Screen } from "./screen.ts";
 import { type Common, command } from "./session.ts";
+import { portOf } from "./values.ts";
 import { type World, WrongUsage } from "./world.ts";
 
 interface ServeOptions extends Common {
@@ -44,7 +45,7 @@ async function run(world: World, options: ServeOptions, only: readonly Part[]): 
   try {
     const parts = config.serviceType === "worker" ? only.filter((part) => part !== "api") : only;
     await sayKey(house, screen, parts);
-    const serving = await world.serve(house, { only: parts, ...(options.port === undefined ? {} : { port: Number(options.port) }) });
+    const serving = await world.serve(house, { only: parts, ...(options.port === undefined ? {} : { port: portOf(options.port) }) });
     if (serving.url !== null) screen.say(`Campanile listens on ${serving.url}  (campaigns: ${serving.url}/whatsapp-admin, API: ${serving.url}/docs)`);
     screen.result({ url: serving.url, parts });
     await untilTold();

@@ -3,6 +3,7 @@ import { startVendor } from "../../../vendor/main.ts";
 import { createScreen } from "./screen.ts";
 import { untilTold } from "./serve.ts";
 import { type Common, command } from "./session.ts";
+import { portOf } from "./values.ts";
 import { WrongUsage } from "./world.ts";
 
 interface VendorOptions extends Common {
@@ -38,6 +39,8 @@ export const vendorCommand = (): Command =>
       screen.say();
       for (const [name, value] of Object.entries(environmentOf(vendor, options))) screen.say(`  export ${name}=${value}`);
       screen.say();
+      if (options.webhook === undefined)
+        screen.say("It tells nobody what becomes of messages: give it --webhook http://127.0.0.1:8080/webhooks/whatsapp");
       screen.say(`Change its behaviour while it runs: curl ${vendor.url}/_control/settings`);
       screen.result({ url: vendor.url, ...environmentOf(vendor, options) });
       await untilTold();
@@ -52,12 +55,6 @@ const environmentOf = (vendor: { url: string; token: string; phoneNumberId: stri
   META_APP_SECRET: options.appSecret,
   META_VERIFY_TOKEN: options.verifyToken,
 });
-
-function portOf(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new WrongUsage(`--port is ${text}; it must be a whole number from 0 to 65535.`);
-  return port;
-}
 
 function shareOf(text: string): number {
   const share = Number(text);

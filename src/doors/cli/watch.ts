@@ -36,12 +36,15 @@ export interface Stats extends Statement {
 
 const ENDED = new Set(["completed", "stopped", "failed", "paused"]);
 const LOOK_MS = 250;
+/** Nothing happened for so long: somebody will wonder why. */
+const STILL_MS = 4_000;
 
 /** Follows a campaign with a progress bar until it has ended, or waits for somebody. */
 export async function watchCampaign(api: Api, id: string, screen: Screen): Promise<CampaignSeen> {
   const path = `/api/v1/campaigns/${id}`;
   const bar = screen.bar({ total: 1, format: "  {bar} {percentage} %  {value} of {total}  accepted {accepted}  failed {failed}  {rate}" });
   const startedAt = performance.now();
+  let moved = { done: 0, at: startedAt, said: false };
   for (;;) {
     const { data } = await api.call<{ data: CampaignSeen }>({ method: "GET", path });
     const { accepted, failed, skipped, uncertain } = data.counts;
@@ -53,8 +56,22 @@ export async function watchCampaign(api: Api, id: string, screen: Screen): Promi
       bar.stop();
       return data;
     }
+    if (done > moved.done) moved = { done, at: performance.now(), said: false };
+    else if (!moved.said && performance.now() - moved.at > STILL_MS) moved.said = await sayWaiting(api, id, screen);
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
+}
+
+/** True when it was said why nothing happens. */
+async function sayWaiting(api: Api, id: string, screen: Screen): Promise<boolean> {
+  const { campaign } = await api.call<{ campaign: { dailyLimit: { used: number; cap: number | null; nextFreeAt: string | null } } }>({
+    method: "GET",
+    path: `/api/campaigns/${id}`,
+  });
+  const { used, cap, nextFreeAt } = campaign.dailyLimit;
+  if (cap === null || used < cap) return false;
+  screen.say(`  waiting: the sender's daily limit is reached, ${used} of ${cap}${nextFreeAt === null ? "" : `; it goes on at ${nextFreeAt}`}`);
+  return true;
 }
 
 /** The figures of a campaign as people read them. */
@@ -71,7 +88,7 @@ export function sayCampaign(screen: Screen, campaign: CampaignSeen, stats: Stats
   ]);
   if (stats.byCode.length === 0) return;
   screen.say("");
-  screen.say("  Why messages failed:");
+  screen.say("  Why messages failed, or were not delivered later:");
   screen.table(stats.byCode.map(({ code, count, cause }) => [code, count, cause ?? ""]));
 }
 

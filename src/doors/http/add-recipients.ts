@@ -11,7 +11,7 @@ import { readCampaign } from "../../flow/campaign/read.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import type { Deps } from "./deps.ts";
 import { type PeopleFile, peopleFile } from "./people-csv.ts";
-import { uploadsOf } from "./upload.ts";
+import { isUpload, uploadOf } from "./upload.ts";
 
 type Added = z.infer<typeof RecipientsAdded>;
 
@@ -26,20 +26,16 @@ export async function addRecipients(
   deps: Deps,
 ): Promise<Added> {
   const listId = await ownList(ref, deps);
-  let added: Added | undefined;
-  for await (const file of filesOf(request)) {
-    const { workspaceId } = ref;
-    const guard = (tx: Parameters<typeof assertDraft>[0]) => assertDraft(tx, ref);
-    const {
-      importId: id,
-      inserted,
-      rejected: rejectedCount,
-    } = await importCsv({ ...file, ...readingOf(csv), workspaceId, listId, bytesMax: deps.config.csvBytesMax, guard }, deps);
-    const rejected = rejectedCount === 0 ? [] : await listRejects(deps.sql, { workspaceId, id }, { after: 0, limit: REJECTED_SHOWN_MAX });
-    added = plus(added, { inserted, rejected: [...rejected], rejectedCount });
-  }
-  if (!added) throw new Refusal("file_empty");
-  return added;
+  const { itemOf = same, ...file } = await fileOf(request);
+  const { workspaceId } = ref;
+  const guard = (tx: Parameters<typeof assertDraft>[0]) => assertDraft(tx, ref);
+  const {
+    importId: id,
+    inserted,
+    rejected: rejectedCount,
+  } = await importCsv({ ...file, ...readingOf(csv), workspaceId, listId, bytesMax: deps.config.csvBytesMax, guard }, deps);
+  const rejected = rejectedCount === 0 ? [] : await listRejects(deps.sql, { workspaceId, id }, { after: 0, limit: REJECTED_SHOWN_MAX });
+  return { inserted, rejected: rejected.map((one) => ({ ...one, line: itemOf(one.line) })), rejectedCount };
 }
 
 /** The part of a query that says how a CSV file is to be read; what it does not say is not there. */
@@ -52,9 +48,15 @@ export function readingOf({ fileName, country, map }: z.infer<typeof CsvQuery>) 
   };
 }
 
-async function* filesOf(request: FastifyRequest): AsyncGenerator<{ fileName: string; source: Readable; map?: PeopleFile["map"] }> {
-  if (Array.isArray(request.body)) yield { fileName: "recipients.json", ...peopleFile(request.body) };
-  else for await (const { name: fileName, bytes: source } of uploadsOf(request)) yield { fileName, source };
+const same = (line: number) => line;
+
+async function fileOf(request: FastifyRequest): Promise<{ fileName: string; source: Readable } & Partial<PeopleFile>> {
+  const takesJson = request.routeOptions.schema?.consumes?.includes("application/json") === true;
+  const isJson = Array.isArray(request.body) || (takesJson && request.body !== undefined && !isUpload(request));
+  if (isJson) return { fileName: "recipients.json", ...peopleFile(request.body) };
+  const upload = await uploadOf(request);
+  if (!upload) throw new Refusal("file_empty");
+  return { fileName: upload.name, source: upload.bytes };
 }
 
 async function ownList(ref: CampaignRef, { sql }: Deps): Promise<string> {
@@ -65,12 +67,3 @@ async function ownList(ref: CampaignRef, { sql }: Deps): Promise<string> {
   }
   return audienceConfig.listId;
 }
-
-const plus = (sum: Added | undefined, one: Added): Added =>
-  sum === undefined
-    ? one
-    : {
-        inserted: sum.inserted + one.inserted,
-        rejected: [...sum.rejected, ...one.rejected].slice(0, REJECTED_SHOWN_MAX),
-        rejectedCount: sum.rejectedCount + one.rejectedCount,
-      };

@@ -29,6 +29,12 @@ test.each([
   expect(answer.json()).toMatchObject({ success: false, code: "unauthorized", status: 401 });
 });
 
+test.each(["/%61pi/v1/system/health", "/ap%69/v1/keys", "/%61pi/v1/nothing", "/api/v1/%6beys"])("%s is the same address", async (url) => {
+  expect((await door.ask("GET", url, { key: null })).statusCode).toBe(401);
+  expect([200, 404]).toContain((await door.ask("GET", url)).statusCode);
+  if (!url.includes("nothing")) expect((await door.ask("GET", url, { key: await door.newKey(["send"]) })).statusCode).toBe(403);
+});
+
 test("a key can be made, used and revoked", async () => {
   const made = await door.ask("POST", "/api/v1/keys", { payload: { name: "cron", rights: ["admin"] } });
   expect(made.statusCode).toBe(201);

@@ -29,7 +29,7 @@ export function callerIn(request: FastifyRequest): Caller {
 
 /**
  * Checks the key before a byte of the body is read: 401 without a valid one on everything under /api, known route or not; 403 when it
- * lacks the route's right. A route under /api that states no right does not start.
+ * lacks the route's right. What counts is the route that will answer, not how its address is spelled (/%61pi is /api). A route under /api that states no right does not start.
  */
 export function requireKeys(app: App, { sql, own }: Pick<Deps, "sql" | "own">): void {
   app.decorateRequest("caller", null);
@@ -37,14 +37,22 @@ export function requireKeys(app: App, { sql, own }: Pick<Deps, "sql" | "own">): 
     if (isPrivate(url) && config?.right === undefined) throw new Error(`${url} states no right`);
   });
   app.addHook("onRequest", async (request) => {
-    if (!isPrivate(request.url)) return;
+    const { url = decoded(request.url), config } = request.routeOptions;
+    if (config.right === undefined && !isPrivate(url)) return;
     const [, key] = BEARER.exec(request.headers.authorization ?? "") ?? [];
     request.caller =
       key === undefined ? null : key === own?.key ? { keyId: "own", workspaceId: own.workspaceId, rights: Right.options } : await callerOf(sql, key);
     if (!request.caller) throw new Refusal("unauthorized");
-    const { right } = request.routeOptions.config;
-    if (right !== undefined) assertRight(request.caller, right);
+    if (config.right !== undefined) assertRight(request.caller, config.right);
   });
 }
 
 const isPrivate = (url: string): boolean => /^\/api(\/|\?|$)/.test(url);
+
+function decoded(url: string): string {
+  try {
+    return decodeURIComponent(url.split("?")[0] ?? "");
+  } catch {
+    return url;
+  }
+}

@@ -2,6 +2,7 @@ import { Health } from "../../contract/system.ts";
 import { answerOf } from "../../contract/wire.ts";
 import { pendingMigrations } from "../../runtime/migrate.ts";
 import type { App, Deps } from "./deps.ts";
+import { probe } from "./store.ts";
 
 /** A database that needs longer for `select 1` does not serve anybody. */
 const DATABASE_TIMEOUT_MS = 3_000;
@@ -42,7 +43,7 @@ async function databaseFault({ sql, clock }: Deps): Promise<string | null> {
   const controller = new AbortController();
   const late = clock.sleep(DATABASE_TIMEOUT_MS, controller.signal).then(() => "Postgres does not answer in time.");
   try {
-    return await Promise.race([sql`select 1`.then(() => null), late]);
+    return await Promise.race([probe(sql).then(() => null), late]);
   } finally {
     controller.abort();
   }

@@ -6,12 +6,11 @@ import { openImport, runImport } from "../../flow/audience/import/import.ts";
 import { listImports } from "../../flow/audience/import/list-store.ts";
 import { rejectsCsv } from "../../flow/audience/import/rejects.ts";
 import { endUnstored, type ImportRef, type ImportRow, readImport } from "../../flow/audience/import/store.ts";
-import { namedList } from "../../flow/audience/lists.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import { readingOf } from "./add-recipients.ts";
 import { callerIn } from "./auth.ts";
 import type { App, Deps } from "./deps.ts";
-import { UPLOAD_TIMEOUT_MS, uploadsOf, uploadTypes } from "./upload.ts";
+import { UPLOAD_TIMEOUT_MS, uploadOf, uploadTypes } from "./upload.ts";
 import { cursorIn, IdParams, idIn, instant, instantOrNull, ok, pageOf, pageOut, refIn } from "./wire.ts";
 
 const tags = ["Imports"];
@@ -70,22 +69,18 @@ function registerUpload(app: App, deps: Deps, cancels: Map<string, AbortControll
     async (request, reply) => {
       const { workspaceId } = callerIn(request);
       const cancel = new AbortController();
-      for await (const { name, bytes: source } of uploadsOf(request)) {
-        const listId = await joinedList(workspaceId, request.query, deps);
-        const { channel } = request.query;
-        const job = { fileName: name, ...readingOf(request.query), workspaceId, source, listId, channel, bytesMax: deps.config.csvBytesMax };
-        const id = await openImport(job, deps);
-        cancels.set(id, cancel);
-        await runImport(id, { ...job, signal: cancel.signal }, deps).finally(() => cancels.delete(id));
-        return reply.code(201).send(ok(importOut(await one({ workspaceId, id }, deps))));
-      }
-      throw new Refusal("file_empty");
+      const upload = await uploadOf(request);
+      if (!upload) throw new Refusal("file_empty");
+      const { list: listName, listId, channel } = request.query;
+      const joins = listName === undefined ? { listId } : { listName };
+      const reading = { fileName: upload.name, ...readingOf(request.query), channel, bytesMax: deps.config.csvBytesMax };
+      const job = { ...reading, ...joins, workspaceId, source: upload.bytes };
+      const id = await openImport(job, deps);
+      cancels.set(id, cancel);
+      await runImport(id, { ...job, signal: cancel.signal }, deps).finally(() => cancels.delete(id));
+      return reply.code(201).send(ok(importOut(await one({ workspaceId, id }, deps))));
     },
   );
-}
-
-async function joinedList(workspaceId: string, { list, listId }: z.infer<typeof ImportQuery>, deps: Deps): Promise<string | undefined> {
-  return list === undefined ? listId : (await namedList(workspaceId, list, deps)).id;
 }
 
 function registerReads(app: App, deps: Deps): void {

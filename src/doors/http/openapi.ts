@@ -17,6 +17,7 @@ const tags = [
   { name: "Senders" },
   { name: "Templates" },
   { name: "Keys" },
+  { name: "Webhooks", description: "Where a provider tells what became of messages; the shapes are its own." },
   { name: "System" },
 ];
 
@@ -58,7 +59,7 @@ export async function describeRoutes(app: App): Promise<void> {
 
 type Shape = ReturnType<typeof jsonSchemaTransform>["schema"];
 
-/** Says which right a call needs. What has no shape (webhooks, which have their vendor's) is left out. */
+/** Says which right a call needs. What has no shape is left out. */
 function described(plain: Shape | undefined, right: string | undefined): Shape {
   if (!plain) return { hide: true };
   const schema = plain.consumes === undefined || plain.body !== undefined ? plain : { ...plain, body: { type: "string" } };

@@ -1,5 +1,8 @@
 import type { Sql } from "../../runtime/postgres.ts";
 
+/** Any answer will do: Postgres is there. */
+export const probe = (sql: Sql) => sql`select 1`;
+
 export interface KeptAnswer {
   readonly requestHash: Buffer;
   /** Null while the first request is still being answered; `answer` then is the reserved id. */

@@ -9,6 +9,7 @@ export interface WhatsappWebhookOptions {
   readonly verifyToken: string | null;
 }
 
+const tags = ["Webhooks"];
 const PATH = "/webhooks/whatsapp";
 /** Meta sends at most 3 MB. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
@@ -23,7 +24,7 @@ export const whatsappWebhook: FastifyPluginAsync<WhatsappWebhookOptions> = async
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
-  app.get(PATH, async (request, reply) => {
+  app.get(PATH, { schema: { tags, summary: "Meta asks whether the address is ours", security: [] } }, async (request, reply) => {
     const query = new URLSearchParams(request.raw.url?.split("?")[1]); // the dots are part of the names; some parsers nest them
     const challenge = query.get("hub.challenge");
     if (query.get("hub.mode") !== "subscribe" || challenge === null || !isToken(query.get("hub.verify_token"), verifyToken)) {
@@ -32,7 +33,13 @@ export const whatsappWebhook: FastifyPluginAsync<WhatsappWebhookOptions> = async
     return reply.type("text/plain; charset=utf-8").header("x-content-type-options", "nosniff").send(challenge);
   });
 
-  app.post(PATH, { bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
+  const schema = {
+    tags,
+    summary: "What became of messages, and what people answered",
+    description: "Signed with X-Hub-Signature-256.",
+    security: [],
+  };
+  app.post(PATH, { schema, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const signature = request.headers["x-hub-signature-256"];
     const taken = await intake.takeIn(body, typeof signature === "string" ? signature : undefined).catch((error: unknown) => {

@@ -7,7 +7,11 @@ import { isId, limitOf, type Page, type PageQuery, pageOf } from "./page.ts";
 const NAME_MAX = 200;
 
 /** The list of this name, made when there is none. @throws {Refusal} malformed */
-export async function namedList(workspaceId: string, name: string, { sql, luck }: AudienceDeps): Promise<store.List & { readonly created: boolean }> {
+export async function namedList(
+  workspaceId: string,
+  name: string,
+  { sql, luck }: Pick<AudienceDeps, "luck"> & { readonly sql: Sql },
+): Promise<store.List & { readonly created: boolean }> {
   const wanted = name.trim();
   if (wanted === "" || wanted.length > NAME_MAX) {
     const message = `A list's name has 1 to ${NAME_MAX} characters.`;

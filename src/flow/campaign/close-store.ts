@@ -1,3 +1,4 @@
+import { ATTEMPTS_MAX } from "../../rules/limits.ts";
 import type { Statement } from "../../rules/statement.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 
@@ -44,16 +45,23 @@ export const skipUnmarked = (sql: Sql, id: string, by: { after: number; max: num
     on conflict (campaign_id, stage) do update set skipped = d.skipped + excluded.skipped)
   select max(position) as reached from rest`;
 
-/** Skips messages that wait for a further attempt, and counts them under their stage. */
+/**
+ * Skips messages that wait for a further attempt, and counts them under their stage. One of which an earlier attempt is in doubt is
+ * uncertain for good: its attempts count as used up.
+ */
 export const skipQueued = (sql: Sql, id: string, by: { max: number; code: string; cause: string }) => sql<{ skipped: number }[]>`
   with due as materialized (
-    select stage, position from message where campaign_id = ${id} and state = 'queued' order by stage, position limit ${by.max} for update),
+    select m.stage, m.position, exists (select 1 from attempt a where a.campaign_id = m.campaign_id and a.stage = m.stage and a.position = m.position
+      and a.outcome = 'uncertain') as in_doubt
+    from message m where m.campaign_id = ${id} and m.state = 'queued' order by m.stage, m.position limit ${by.max} for update of m),
   written as (
-    update message m set state = 'skipped', code = ${by.code}, cause = ${by.cause}, at = campanile.clock(), due_at = null
-    from due where m.campaign_id = ${id} and m.stage = due.stage and m.position = due.position returning m.stage),
+    update message m set state = case when due.in_doubt then 'uncertain' else 'skipped' end, attempt = case when due.in_doubt then greatest(${ATTEMPTS_MAX}, m.attempt) else m.attempt end,
+      code = ${by.code}, cause = ${by.cause}, at = campanile.clock(), due_at = null
+    from due where m.campaign_id = ${id} and m.stage = due.stage and m.position = due.position returning m.stage, m.state),
   counted as (
-    insert into dispatch_count as d (campaign_id, stage, skipped) select ${id}, stage, count(*) from written group by stage order by stage
-    on conflict (campaign_id, stage) do update set skipped = d.skipped + excluded.skipped)
+    insert into dispatch_count as d (campaign_id, stage, skipped, uncertain)
+    select ${id}, stage, count(*) filter (where state = 'skipped'), count(*) filter (where state = 'uncertain') from written group by stage order by stage
+    on conflict (campaign_id, stage) do update set skipped = d.skipped + excluded.skipped, uncertain = d.uncertain + excluded.uncertain)
   select count(*)::int as skipped from written`;
 
 /** Deletes free lots of which everybody has a row. Held ones end with their holder, or are recovered from it. */

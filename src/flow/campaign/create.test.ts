@@ -95,6 +95,14 @@ describe("defaults", () => {
   });
 });
 
+test.each(["   ", "\n\u200b\t", '{{ "" }}', "{% comment %}Hi{% endcomment %}", "{% if false %}Hi{% endif %}"])(
+  "a text that prints nothing for anybody is refused (%j)",
+  async (nothing) => {
+    const refused = createCampaign(text({ message: { type: "text", text: nothing } }), deps);
+    await expect(refused).rejects.toMatchObject({ code: "malformed", message: expect.stringContaining("The text is empty.") });
+  },
+);
+
 describe("schedule", () => {
   test("now is due at once; scheduled at its time", async () => {
     const at = new Date("2026-03-02T08:00:00Z");

@@ -1,5 +1,5 @@
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
-import { compileMessage } from "../../rules/message-render.ts";
+import { type CompiledMessage, compileMessage } from "../../rules/message-render.ts";
 import { type FieldFault, Refusal } from "../../rules/refusal.ts";
 import { bindTemplate, type GivenParameters } from "../../rules/whatsapp-template.ts";
 import { type Sql, transaction } from "../../runtime/postgres.ts";
@@ -154,8 +154,15 @@ async function senderOf(tx: Sql, { workspaceId, senderId, message }: NewCampaign
 
 export async function messageOf(tx: Sql, { message, variables }: NewCampaign, sender: store.SenderRow): Promise<MessageDefinition> {
   const definition = message.type === "text" ? message : await boundTemplate(tx, message, { sender, variables });
-  compileMessage(definition);
+  const compiled = compileMessage(definition);
+  if (definition.type === "text") assertPrints(definition.text, compiled);
   return definition;
+}
+
+/** A text without variables is the same for everybody; what the date changes may be right on another day. */
+function assertPrints(text: string, { variables, render }: CompiledMessage): void {
+  const rendered = variables.length > 0 || text.includes("date") ? null : render({});
+  if (rendered?.ok === false) throw malformed("messageContent", `Nobody could be sent this. ${rendered.detail}`);
 }
 
 async function boundTemplate(

@@ -72,16 +72,34 @@ export const countAudience = (sql: Sql, campaign: Campaign) =>
     : sql<{ size: number }[]>`
         select count(*)::int as size from list_member where workspace_id = ${campaign.workspaceId} and list_id = ${campaign.audienceConfig.listId ?? null}`;
 
+interface Figures extends Campaign {
+  /** How many the audience holds now; 0 once the campaign is planned. */
+  readonly audience: number;
+  readonly skipped: readonly { readonly reason: string; readonly count: number }[];
+  readonly reached: readonly { readonly kind: ReceiptKind; readonly messages: number }[];
+  readonly failures: readonly FailureCount[];
+}
+
+/** A campaign with all its figures, in one statement: taken one after the other they would contradict each other while it sends. */
+export const readFigures = (sql: Sql, ref: CampaignRef) => sql<Figures[]>`
+  select c.*, case when c.total_recipients is not null then 0
+      when c.audience_type = 'all' then (select count(*)::int from contact o where o.workspace_id = c.workspace_id)
+      else (select count(*)::int from list_member l where l.workspace_id = c.workspace_id and l.list_id = (c.audience_config->>'listId')::uuid) end as audience,
+    coalesce((select jsonb_agg(s) from (${countSkipped(sql, ref.id)}) s), '[]') as skipped,
+    coalesce((select jsonb_agg(r) from (${countReached(sql, ref.id)}) r), '[]') as reached,
+    coalesce((select jsonb_agg(f) from (${countFailures(sql, ref.id)}) f), '[]') as failures
+  from (${readCampaign(sql, ref)}) c`;
+
 /** Skipped messages of the first stage by reason. */
-export const countSkipped = (sql: Sql, id: string) => sql<{ reason: string; count: number }[]>`
+const countSkipped = (sql: Sql, id: string) => sql`
   select code as reason, count(*)::int as count from message
   where campaign_id = ${id} and stage = 1 and state = 'skipped' group by code order by count desc, code`;
 
 /** Messages that have each kind of receipt, each message counted once per kind. */
-export const countReached = (sql: Sql, id: string) => sql<{ kind: ReceiptKind; messages: number }[]>`
+const countReached = (sql: Sql, id: string) => sql`
   select kind, messages from receipt_count where campaign_id = ${id} and stage = 1`;
 
-export interface FailureCount {
+interface FailureCount {
   readonly code: string;
   readonly count: number;
   /** One of the causes that came with this code. */
@@ -91,7 +109,7 @@ export interface FailureCount {
 }
 
 /** Why messages of the first stage failed, at once or later; the sum is what the failure rate counts. */
-export const countFailures = (sql: Sql, id: string) => sql<FailureCount[]>`
+const countFailures = (sql: Sql, id: string) => sql`
   select code, count(*)::int as count, min(cause) as cause, (count(*) filter (where later))::int as undelivered from (
     select coalesce(m.code, 'unknown') as code, m.cause, false as later from message m where m.campaign_id = ${id} and m.stage = 1 and m.state = 'failed'
     union all

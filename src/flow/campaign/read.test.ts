@@ -94,6 +94,24 @@ describe("stats", () => {
     });
   });
 
+  test("are of one moment, also while outcomes are stored", async () => {
+    const ref = await underWay();
+    let reading: ReturnType<typeof readStats> | undefined;
+    await database.sql.begin(async (tx) => {
+      await tx`lock table message in access exclusive mode`;
+      reading = readStats(database.sql, ref);
+      await expect
+        .poll(async () => (await tx`select 1 from pg_locks where not granted and relation = 'message'::regclass`).length)
+        .toBeGreaterThan(0);
+      const skipped = { state: "skipped", code: "expired", cause: "Too late.", attempt: 1, at: at("12:06:00") };
+      for (const position of [10, 11, 12]) await tx`insert into message ${tx({ campaignId: ref.id, stage: 1, position, ...skipped } as never)}`;
+      await tx`update dispatch_count set skipped = skipped + 3 where campaign_id = ${ref.id}`;
+    });
+    const stats = await reading;
+    const sum = Object.values(stats?.skipped ?? {}).reduce((one, other) => one + other, 0);
+    expect((stats?.pending ?? 0) + (stats?.accepted ?? 0) + (stats?.failed ?? 0) + (stats?.uncertain ?? 0) + sum).toBe(12);
+  });
+
   test("of a draft show whom it would write to, and rates of nothing", async () => {
     const ref = await draft({ audience: { type: "list", listId: await seedList(database.sql, town, 40) } });
     expect(await readStats(database.sql, ref)).toMatchObject({

@@ -66,13 +66,11 @@ export async function listCampaigns(sql: Sql, workspaceId: string, page: { curso
 
 /** @throws {Refusal} campaign_not_found */
 export async function readStats(sql: Sql, ref: CampaignRef): Promise<CampaignStats> {
-  const campaign = await readCampaign(sql, ref);
-  const { progress: _, ...counters } = await countersOf(sql, campaign);
-  const [skipped, reached, failures] = await Promise.all([
-    store.countSkipped(sql, campaign.id),
-    store.countReached(sql, campaign.id),
-    store.countFailures(sql, campaign.id),
-  ]);
+  const id = parseCampaignId(ref.id);
+  const [figures] = id === null ? [] : await store.readFigures(sql, { ...ref, id });
+  if (figures === undefined) throw new Refusal("campaign_not_found", { id: ref.id });
+  const { skipped, reached, failures, audience, ...campaign } = figures;
+  const { progress: _, ...counters } = countersFrom(campaign, campaign.totalRecipients ?? audience);
   const messages = (kind: ReceiptKind) => reached.find((count) => count.kind === kind)?.messages ?? 0;
   const reach = {
     sent: counters.accepted,
@@ -109,8 +107,10 @@ export async function readProgress(
 
 /** The counters of a campaign that was just read. */
 export async function countersOf(sql: Sql, campaign: store.Campaign): Promise<Counters> {
-  const { counts } = campaign;
-  const recipients = campaign.totalRecipients ?? (await store.countAudience(sql, campaign))[0]?.size ?? 0;
+  return countersFrom(campaign, campaign.totalRecipients ?? (await store.countAudience(sql, campaign))[0]?.size ?? 0);
+}
+
+function countersFrom({ counts }: store.Campaign, recipients: number): Counters {
   const processed = counts.accepted + counts.failed + counts.skipped + counts.uncertain;
   return {
     recipients,

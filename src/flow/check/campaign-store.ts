@@ -1,3 +1,4 @@
+import { ATTEMPTS_MAX } from "../../rules/limits.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 import { found } from "./store.ts";
 
@@ -12,7 +13,7 @@ export const leftAfterTheEnd = (sql: Sql, campaignId: string) =>
   select format('%s, with stage %s, position %s %s', c.state, m.stage, m.position, m.state)
   from campaign c join message m on m.campaign_id = c.id
   where c.id = ${campaignId} and (c.statement is not null or c.state = 'completed')
-    and (m.state in ('queued', 'handing') or m.state = 'uncertain' and c.on_uncertain = 'resend' and c.state = 'completed')`,
+    and (m.state in ('queued', 'handing') or m.state = 'uncertain' and m.attempt < ${ATTEMPTS_MAX} and c.on_uncertain = 'resend' and c.state = 'completed')`,
   );
 
 export const eventGaps = (sql: Sql, campaignId: string) =>

@@ -31,6 +31,18 @@ export const twoReferences = (sql: Sql, page: Page) =>
   from given where provider_ref is not null group by stage, position, attempt having count(*) > 1 order by position`,
   );
 
+/** Whoever failed or was skipped was not sent anything: no receipt can say so. */
+export const sentAfterAll = (sql: Sql, page: Page) =>
+  found(
+    sql,
+    sql`
+  select format('stage %s, position %s is %s, and was %s', m.stage, m.position, m.state, r.kind) as example
+  from (select * from message where ${within(sql, page)} and state in ('failed', 'skipped')) m cross join lateral (
+    select e.kind from receipt e
+    where e.campaign_id = m.campaign_id and e.stage = m.stage and e.position = m.position and e.kind in ('sent', 'delivered', 'read') limit 1) r
+  order by m.position`,
+  );
+
 /** A reference names one message. Looked up by hash, one by one: Postgres would otherwise read the whole table for every page. */
 export const sharedReferences = (sql: Sql, page: Page) =>
   found(

@@ -100,6 +100,13 @@ export const invariants: readonly Invariant[] = [
   },
   {
     per: "page",
+    name: "the-unsent-got-nothing",
+    severity: "violation",
+    find: deliveries.sentAfterAll,
+    what: "These messages are failed or skipped, and their receipts say that they were sent. Trust the receipts, do not write to these recipients again, and report it.",
+  },
+  {
+    per: "page",
     name: "a-reference-names-one-message",
     severity: "violation",
     find: deliveries.sharedReferences,
@@ -215,7 +222,7 @@ export const invariants: readonly Invariant[] = [
     name: "the-cap-counts-everybody",
     severity: "warning",
     find: (sql, id) => caps.uncounted(sql, id, STORED_WITHIN_MS),
-    what: `These recipients were written to within the window and are not counted under the cap. Unless it had no cap then: report it.`,
+    what: `These recipients were written to within the window and are not counted under the cap. Unless the database was away just then: report it.`,
   },
   {
     per: "house",

@@ -15,7 +15,6 @@ export interface Page {
 }
 
 type Fragment = ReturnType<Sql>;
-export type Finding = ReturnType<typeof found>;
 
 /** Counts the rows of `wrong`, each of which has a text named `example`. One statement, hence one short snapshot, that changes nothing. */
 export const found = (sql: Sql, wrong: Fragment) => sql<Found[]>`

@@ -41,16 +41,18 @@ export async function lockLimits(tx: Sql, { facts, asking, ended, missed, clock 
   const addresses = asking.flatMap(({ address }) => (address === null ? [] : [address]));
   const unsent = [...missed, ...ended.filter(({ outcome }) => isKnownNotSent(outcome)).map(({ marked }) => marked)];
   const made = unsent.flatMap(({ address, openedUntil }) => (openedUntil === null ? [] : [{ address, lastAt: openedUntil }]));
-  const askedAt = clock.monotonicMs();
-  const [[campaign], suppressed, , [cap], open, doors, now] = await Promise.all([
+  const [[campaign], suppressed, [found], released, open, doors] = await Promise.all([
     store.lockCampaign(tx, campaignId),
     addresses.length > 0 ? store.suppressedAmong(tx, facts, addresses) : [],
-    made.length > 0 ? store.releaseOpenings(tx, scopeId, made) : [],
     store.lockCap(tx, scopeId),
-    facts.capped ? store.openAmong(tx, scopeId, addresses) : [],
+    made.length > 0 ? store.releaseOpenings(tx, scopeId, made) : [],
+    addresses.length > 0 ? store.openAmong(tx, scopeId, addresses) : [],
     store.lockDoors(tx, [senderId, campaignId]),
-    store.readClock(tx),
   ]);
+  // After the locks, and by itself: how long they were waited for must not blur what time it is.
+  const askedAt = clock.monotonicMs();
+  const now = await store.readClock(tx);
+  const cap = released[0] ?? found;
   if (campaign === undefined || cap === undefined) throw new Error(`campaign ${campaignId} or its cap scope has vanished`);
   const limits = { campaign, cap, doors, now, askedAt, answeredAt: clock.monotonicMs() };
   const sets = { suppressed: new Set(suppressed.map((row) => row.address)), open: new Set(open.map((row) => row.address)) };
@@ -73,13 +75,15 @@ async function adjusted(
   const outcomes = ended.map(({ outcome }) => outcome);
   const throttled = outcomes.find((one) => one.kind === "throttled" && one.scope === "sender");
   if (sender === undefined) return doors;
+  const held = (sender.holdUntil ?? 0) > now.getTime();
   if (throttled?.kind === "throttled") {
+    // Calls that were on their way when the vendor first said so say it again: they prolong the rest, and halve nothing once more.
     await store.slowDown(tx, facts.senderId, {
-      perSecond: slowerRate(sender, now.getTime()),
+      perSecond: held ? sender.loweredTo : slowerRate(sender, now.getTime()),
       restMs: throttled.retryAfterMs,
       reason: throttled.cause,
     });
-  } else if (sender.probing && outcomes.some(({ kind }) => kind === "accepted")) await store.endProbing(tx, facts.senderId);
+  } else if (sender.probing && !held && outcomes.some(({ kind }) => kind === "accepted")) await store.endProbing(tx, facts.senderId);
   else return doors;
   return store.lockDoors(
     tx,
@@ -96,6 +100,8 @@ export interface Room {
   /** Marked and not settled. */
   readonly unsettled: number;
   readonly latencyMs: number;
+  /** From the question what time it is until the mark is committed, on average. */
+  readonly leadMs: number;
 }
 
 /** Admits the next messages. A full cap is asked once more after the openings whose time is over were forgotten. */
@@ -113,8 +119,9 @@ export async function admitNext<A extends Asking>(
       doors: limits.doors,
       suppressed: limits.suppressed,
       expiresAt: limits.campaign.expiresAt?.getTime() ?? null,
-      cap: cap.cap === null ? null : { used: cap.used, max: cap.cap, open },
+      cap: { used: cap.used, max: cap.cap ?? Number.POSITIVE_INFINITY, open },
       room: Math.max(0, window - room.unsettled),
+      leadMs: room.leadMs,
     }),
     cap,
   });

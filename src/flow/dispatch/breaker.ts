@@ -17,6 +17,7 @@ export function createBreaker(): Breaker {
       if (!uncertain) return false;
       const row = last.length >= BREAKER_ROW && last.slice(-BREAKER_ROW).every(Boolean);
       const share = last.length === BREAKER_LAST && last.filter(Boolean).length >= BREAKER_LAST * BREAKER_SHARE;
+      if (row || share) heard.delete(senderId); // it is held now; what it does after that is judged anew
       return row || share;
     },
   };

@@ -1,3 +1,4 @@
+import { ATTEMPTS_MAX } from "../../rules/limits.ts";
 import type { Statement } from "../../rules/statement.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 
@@ -6,7 +7,7 @@ const isOver = (sql: Sql) => sql`
   c.state = 'running'
   and not exists (select 1 from lot l where l.campaign_id = c.id)
   and not exists (select 1 from message m where m.campaign_id = c.id and m.state in ('queued', 'handing'))
-  and (c.on_uncertain = 'hold' or not exists (select 1 from message m where m.campaign_id = c.id and m.state = 'uncertain'))`;
+  and (c.on_uncertain = 'hold' or not exists (select 1 from message m where m.campaign_id = c.id and m.state = 'uncertain' and m.attempt < ${ATTEMPTS_MAX}))`;
 
 /** Campaigns that look as if they were over, of those that an engine drives. */
 export const overCampaigns = (sql: Sql, limit: number) => sql<{ id: string }[]>`

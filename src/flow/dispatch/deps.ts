@@ -13,6 +13,8 @@ export interface DispatchDeps {
   readonly log: Log;
   readonly openProvider: OpenProvider;
   readonly breaker: Breaker;
+  /** How long it takes this engine from asking what time it is until a mark is committed: a moving average, in milliseconds. */
+  readonly lead: { ms: number };
   /** This engine's name as a holder of lots: a uuid, new at each start. */
   readonly engineId: string;
   /** Aborted when the process must end at once. */

@@ -1,13 +1,12 @@
-import { BREAKER_HOLD_MS, FLUSH_MS, FLUSH_PACED_MS, LEASE_MS, OPENING_MARGIN_MS, RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
-import { isConnectionLost, isUnreachable, type Sql, transaction } from "../../runtime/postgres.ts";
+import { FLUSH_MS, FLUSH_PACED_MS, LEASE_MS, OPENING_MARGIN_MS, RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
+import { isPassing, type Sql, transaction } from "../../runtime/postgres.ts";
 import type { DispatchDeps } from "./deps.ts";
 import { type HeldLot, holdLot } from "./held-lot.ts";
-import { blockSender, holdSender, prolongOpenings, readFacts } from "./limits-store.ts";
-import { type TakenLot, takeLot } from "./lot-store.ts";
+import { lockCap, prolongOpenings, readFacts } from "./limits-store.ts";
+import { freeLot, type TakenLot, takeLot } from "./lot-store.ts";
 import { insertInDoubt } from "./message-store.ts";
 import { count, mergeLate, withReceipts } from "./settle.ts";
 import { turn } from "./turn.ts";
-import type { Turned } from "./work.ts";
 
 export interface Wanted {
   /** Campaigns of which this engine holds enough. */
@@ -30,13 +29,15 @@ export async function take(deps: DispatchDeps, wanted: Wanted): Promise<HeldLot 
     if (lot === undefined) return null;
     const doubts = await insertInDoubt(tx, lot.campaignId, lot.first, lot.handed);
     if (doubts.length > 0) await putInDoubt(tx, lot, doubts);
+    // Forsaken, and of a campaign that rests, or that only `execute-batch` drives: it is recovered, and not sent.
+    if (!lot.drivable) await freeLot(tx, lot, lot.dueAt);
     return { lot, doubts: doubts.length };
   });
   if (taken === null) return null;
   const { lot, doubts } = taken;
   if (doubts > 0)
     deps.log.warn({ campaignId: lot.campaignId, first: lot.first, doubts }, "an engine stopped in the middle of a lot; these messages are uncertain");
-  return holdLot(lot, leasedAt, deps, wanted.inFlightMax);
+  return lot.drivable ? holdLot(lot, leasedAt, deps, wanted.inFlightMax) : take(deps, wanted);
 }
 
 async function putInDoubt(tx: Sql, lot: TakenLot, doubts: readonly { position: number; address: string | null }[]): Promise<void> {
@@ -47,7 +48,10 @@ async function putInDoubt(tx: Sql, lot: TakenLot, doubts: readonly { position: n
     doubts.map(({ position }) => ({ stage: 1, position, state: "uncertain" as const })),
   );
   const addresses = doubts.flatMap(({ address }) => (address === null ? [] : [address]));
-  if (facts?.capped) await prolongOpenings(tx, facts.scopeId, addresses, OPENING_MARGIN_MS);
+  if (facts !== undefined) {
+    await lockCap(tx, facts.scopeId);
+    await prolongOpenings(tx, facts.scopeId, addresses, OPENING_MARGIN_MS);
+  }
   await count(tx, lot.campaignId, written);
 }
 
@@ -64,7 +68,10 @@ export interface Driving {
  */
 export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnown }: Driving): Promise<void> {
   for (;;) {
-    const turned = await persist(() => oneTurn(lot, deps, stop), deps);
+    const turned = await persist(() => turn(lot, deps, stop.aborted), deps).catch(async (error) => {
+      await abandon(lot, deps);
+      throw error;
+    });
     if (turned.kind === "left") return;
     if (turned.kind === "lost") return abandon(lot, deps);
     if (lot.paced !== turned.paced) {
@@ -75,37 +82,14 @@ export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnow
   }
 }
 
-async function oneTurn(lot: HeldLot, deps: DispatchDeps, stop: AbortSignal): Promise<Turned> {
-  await actOnSender(lot, deps);
-  return turn(lot, deps, stop.aborted);
-}
-
-/**
- * What the sender itself must suffer for the latest outcomes, written on its own rows in transactions of their own. Each campaign
- * finds it there in its next turn, so no other order of locks exists.
- */
-export async function actOnSender(lot: Pick<HeldLot, "facts" | "flight" | "tripped">, { sql, log }: DispatchDeps): Promise<void> {
-  const { senderId } = lot.facts;
-  const outcomes = lot.flight.ended.map(({ outcome }) => outcome);
-  const refusal = outcomes.find((outcome) => outcome.kind === "rejected" && outcome.remedy === "block_sender");
-  if (refusal?.kind === "rejected") {
-    await blockSender(sql, senderId, refusal.cause);
-    log.error({ senderId, code: refusal.code }, "the provider refuses this sender; its campaigns pause");
-  }
-  if (!lot.tripped) return;
-  lot.tripped = false;
-  await holdSender(sql, senderId, {
-    forMs: BREAKER_HOLD_MS,
-    reason: "Too many of this sender's messages got no clear answer; it is tried again one by one.",
-  });
-  log.warn({ senderId }, "too many uncertain outcomes; the sender rests");
-}
-
-/** Somebody else has the lot. Nothing more is begun; each answer that still comes is merged by its reference. */
+/** The lot is ours no longer, or not to be turned. Nothing more is begun; each answer that still comes is merged by its reference. */
 async function abandon(lot: HeldLot, deps: DispatchDeps): Promise<void> {
   const { flight } = lot;
   flight.drop();
-  deps.log.warn({ campaignId: lot.campaignId, first: lot.first }, "this engine was too slow: its lot has gone to another");
+  deps.log.warn(
+    { campaignId: lot.campaignId, first: lot.first },
+    "this engine holds the lot no longer; answers that still come are merged one by one",
+  );
   while (flight.inFlight > 0 || flight.ended.length > 0) {
     for (const ended of [...flight.ended]) {
       await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next())), deps);
@@ -121,8 +105,8 @@ export async function persist<T>(step: () => Promise<T>, { clock, luck, log, sig
     try {
       return await step();
     } catch (error) {
-      if (signal.aborted || !(isConnectionLost(error) || isUnreachable(error))) throw error;
-      if (tries === 0) log.warn({ err: error }, "the database is away; trying again");
+      if (signal.aborted || !isPassing(error)) throw error;
+      if (tries === 0) log.warn({ err: error }, "the database does not answer as it should; trying again");
       await clock.sleep(Math.min(5_000, 50 * 2 ** tries) * (0.5 + luck.next()), signal);
     }
   }

@@ -3,14 +3,15 @@ import { type Sql, transaction } from "../../runtime/postgres.ts";
 import { type Admitted, admitNext, type LockedLimits, lockLimits } from "./admission.ts";
 import { type CampaignFacts, campaignFacts } from "./campaign-facts.ts";
 import type { DispatchDeps } from "./deps.ts";
-import { actOnSender, persist } from "./drive.ts";
-import { type DueRow, lockDue, markHanding, nextDueCampaign, postpone, skipQueued } from "./due-store.ts";
+import { persist } from "./drive.ts";
+import { type DueRow, lockDue, markHanding, nextDueCampaign, postpone, skipQueued, unmarkHanding } from "./due-store.ts";
 import type { Ended, Flight, Marked, Slot } from "./flight.ts";
 import { whyHalt } from "./give-back.ts";
 import { openFlight, type Queued, rendered } from "./held-lot.ts";
 import { moveDoors, nextFreeAt, openAddresses, pauseCampaign } from "./limits-store.ts";
-import { dailyLimitReason, markedOf, slotsOf } from "./mark.ts";
+import { dailyLimitReason, markedOf, NEVER_FREE_REST_MS, slotsOf, soonest } from "./mark.ts";
 import { type MessageRow, settleHanding, type Written } from "./message-store.ts";
+import { actOnSender } from "./sender.ts";
 import { attemptsOf, count, mergeLate, rowOf, skipRow, withReceipts } from "./settle.ts";
 
 export interface DueWanted {
@@ -18,6 +19,8 @@ export interface DueWanted {
   readonly anyDriver: boolean;
   readonly max?: number;
   readonly inFlightMax?: number;
+  /** Aborted: nothing more is begun. */
+  readonly stop?: AbortSignal;
 }
 
 /** What one batch of due messages came to. */
@@ -39,16 +42,21 @@ export async function sendDue(deps: DispatchDeps, wanted: DueWanted): Promise<Du
   const flight = await openFlight(facts, sending, deps, wanted.inFlightMax);
   const token = deps.luck.uuid();
   const leasedAt = deps.clock.monotonicMs();
-  const claim = await transaction(deps.sql, (tx) => claimDue(tx, { facts, token, deps, max: Math.min(DUE_BATCH_MAX, wanted.max ?? DUE_BATCH_MAX) }));
+  const max = Math.min(DUE_BATCH_MAX, wanted.max ?? DUE_BATCH_MAX);
+  const claim = await transaction(deps.sql, (tx) => claimDue(tx, { facts, token, deps, max })).catch(async (error) => {
+    // Its COMMIT may have happened all the same. Nothing of it was begun, so it is taken back by its token.
+    await persist(() => unmarkHanding(deps.sql, facts.campaignId, token), deps);
+    throw error;
+  });
   flight.leaseUntil(leasedAt + LEASE_MS);
   flight.add(claim.marked, claim.slots);
-  while (flight.inFlight > 0 || (flight.waiting.length > 0 && !sending.tripped)) {
+  while (flight.inFlight > 0 || (flight.waiting.length > 0 && !sending.tripped && !wanted.stop?.aborted)) {
     const waiting = flight.waiting.length;
     await flight.rest({ moreAt: null, flushMs: LEASE_MS });
     if (flight.inFlight === 0 && flight.waiting.length === waiting) break;
   }
   const unsent = flight.drop();
-  await persist(() => actOnSender({ facts, flight, ...sending }, deps), deps);
+  await persist(() => actOnSender({ facts, ...sending }, flight.ended, deps), deps);
   const written = await persist(() => settleDue(flight, { facts, token, unsent, deps }), deps);
   return { found: claim.found, written: [...claim.skipped, ...written] };
 }
@@ -73,7 +81,7 @@ async function claimDue(
     if (halt.pause !== null) await pauseCampaign(tx, campaignId, halt.pause);
     return { found: rows.length, marked: [], slots: [], skipped: [] };
   }
-  const admitted = await admitNext(tx, { facts, asking }, limits, { unsettled: 0, latencyMs: 0 });
+  const admitted = await admitNext(tx, { facts, asking }, limits, { unsettled: 0, latencyMs: 0, leadMs: deps.lead.ms });
   return { found: rows.length, ...(await markDue(tx, { facts, asking, limits, admitted, token })) };
 }
 
@@ -100,13 +108,12 @@ async function markDue(tx: Sql, { facts, asking, limits, admitted, token }: Admi
   const marked = admitted.granted.map(({ candidate, opens }) => markedOf(campaignId, candidate, opens ? lastAt : null));
   if (marked.length > 0) {
     await markHanding(tx, campaignId, { rows: marked, token, leaseMs: LEASE_MS });
-    if (facts.capped)
-      await openAddresses(
-        tx,
-        scopeId,
-        marked.map(({ address }) => address),
-        lastAt,
-      );
+    await openAddresses(
+      tx,
+      scopeId,
+      marked.map(({ address }) => address),
+      lastAt,
+    );
     await moveDoors(
       tx,
       limits.doors.map(({ ownerId, nextAt }, i) => ({ ownerId, nextAt: admitted.slots.nextAt[i] ?? nextAt })),
@@ -124,10 +131,12 @@ async function markDue(tx: Sql, { facts, asking, limits, admitted, token }: Admi
 
 /** When those who could not go ask again. A full cap pauses the campaign when it was told so. */
 async function untilWhen(tx: Sql, { facts, limits, admitted }: Pick<Admitting, "facts" | "limits" | "admitted">): Promise<Date> {
-  if (admitted.limitedBy !== "cap") return new Date(Math.ceil(admitted.slots.waitUntil ?? limits.now.getTime()));
+  if (admitted.limitedBy !== "cap") return soonest(new Date(Math.ceil(admitted.slots.waitUntil ?? limits.now.getTime())), limits.campaign.expiresAt);
   const [free] = await nextFreeAt(tx, facts.scopeId);
   if (limits.campaign.onDailyLimit === "pause") await pauseCampaign(tx, facts.campaignId, dailyLimitReason(admitted.cap));
-  return limits.campaign.onDailyLimit === "pause" ? limits.now : (free?.at ?? limits.now);
+  return limits.campaign.onDailyLimit === "pause"
+    ? limits.now
+    : soonest(free?.at ?? new Date(limits.now.getTime() + NEVER_FREE_REST_MS), limits.campaign.expiresAt);
 }
 
 interface Settling {

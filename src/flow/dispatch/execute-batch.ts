@@ -1,4 +1,4 @@
-import { BATCH_RECIPIENTS_MAX, BATCH_TIME_MAX_MS } from "../../rules/limits.ts";
+import { BATCH_RECIPIENTS_MAX, BATCH_TIME_MAX_MS, SEND_TIMEOUT_MS } from "../../rules/limits.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import { transaction } from "../../runtime/postgres.ts";
 import { readBatchCampaign, storeLastBatch, tallyBetween } from "./batch-store.ts";
@@ -7,6 +7,7 @@ import type { DispatchDeps } from "./deps.ts";
 import { settleDoubts } from "./doubt.ts";
 import { drive, take } from "./drive.ts";
 import { sendDue } from "./due.ts";
+import type { HeldLot } from "./held-lot.ts";
 import { cutLot } from "./lot-store.ts";
 import type { Written } from "./message-store.ts";
 
@@ -23,6 +24,9 @@ export interface BatchResult {
   readonly completed: boolean;
   readonly pauseReason?: string;
 }
+
+/** A call that begins later might end after the answer is due. */
+const BATCH_BEGIN_MAX_MS = BATCH_TIME_MAX_MS - SEND_TIMEOUT_MS - 500;
 
 const NOBODY_LEFT = "No pending recipients remaining";
 
@@ -59,21 +63,25 @@ const reasonOf = (reason: string | null) => (reason === null ? {} : { pauseReaso
 async function sendSome(campaignId: string, deps: DispatchDeps): Promise<Written[]> {
   const among = [campaignId];
   const written: Written[] = [];
-  const startedAt = deps.clock.monotonicMs();
   const stop = new AbortController();
   const timer = new AbortController();
-  void deps.clock.sleep(BATCH_TIME_MAX_MS, timer.signal).then(() => stop.abort());
+  let held: HeldLot | null = null;
+  void deps.clock.sleep(BATCH_BEGIN_MAX_MS, timer.signal).then(() => {
+    stop.abort();
+    held?.flight.nudge();
+  });
   const room = () => (stop.signal.aborted ? 0 : BATCH_RECIPIENTS_MAX - written.length);
   try {
     while (room() > 0) {
-      const due = await sendDue(deps, { among, anyDriver: true, max: room(), inFlightMax: 1 });
+      const due = await sendDue(deps, { among, anyDriver: true, max: room(), inFlightMax: 1, stop: stop.signal });
       if (due.found === 0) break;
       written.push(...due.written);
       if (due.written.length === 0) break;
     }
-    while (room() > 0 && deps.clock.monotonicMs() - startedAt < BATCH_TIME_MAX_MS) {
+    while (room() > 0) {
       const lot = await take(deps, { except: [], among, anyDriver: true, inFlightMax: 1 });
       if (lot === null) break;
+      held = lot;
       const last = Math.min(lot.last, lot.handed + room());
       if (last < lot.last && (await transaction(deps.sql, (tx) => cutLot(tx, lot, last))).count > 0) lot.last = last;
       const from = lot.handed + 1;

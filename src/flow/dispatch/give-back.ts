@@ -35,7 +35,9 @@ export async function giveBack(
   const { campaignId, facts, flight, first } = lot;
   const dropped = flight.drop();
   takeBack(lot, dropped);
-  const made = dropped.flatMap(({ address, openedUntil }) => (openedUntil === null ? [] : [{ address, lastAt: openedUntil }]));
+  // Remembered until the commit: a transaction that is begun again finds nothing left to drop.
+  lot.dropped = [...lot.dropped, ...dropped];
+  const made = lot.dropped.flatMap(({ address, openedUntil }) => (openedUntil === null ? [] : [{ address, lastAt: openedUntil }]));
   if (halt.pause !== null) await pauseCampaign(tx, campaignId, halt.pause);
   if (made.length > 0) await releaseOpenings(tx, facts.scopeId, made);
   const left = flight.inFlight === 0 && flight.ended.length === ended.length;
@@ -44,5 +46,5 @@ export async function giveBack(
   else await markLot(tx, mark, LEASE_MS);
   await count(tx, campaignId, settled);
   if (left) return { kind: "left" };
-  return { kind: "held", handed: lot.handed, covered: 0, marked: [], slots: [], moreAt: null, paced: true };
+  return { kind: "held", handed: lot.handed, covered: 0, marked: [], slots: [], moreAt: null, askedAt: 0, paced: true };
 }

@@ -1,6 +1,8 @@
 import { LEASE_MS, WINDOW_MAX } from "../../rules/limits.ts";
 import type { RenderedMessage } from "../../rules/message.ts";
 import type { Outcome } from "../../rules/outcome.ts";
+import { Refusal } from "../../rules/refusal.ts";
+import type { Provider } from "../provider/port.ts";
 import { type CampaignFacts, campaignFacts } from "./campaign-facts.ts";
 import type { DispatchDeps } from "./deps.ts";
 import { createFlight, type Ended, type Flight, type Marked } from "./flight.ts";
@@ -28,6 +30,8 @@ export interface HeldLot {
   readAll: boolean;
   /** A COMMIT was not confirmed: which positions beyond the mark have rows must be read again. */
   unsure: boolean;
+  /** Given back in a turn that is not committed yet. */
+  dropped: readonly Marked[];
   /** The breaker tripped on this lot's outcomes; the sender is not held yet. */
   tripped: boolean;
   /** A pace binds this lot; null before its first turn. One lot of a paced campaign is enough. */
@@ -40,18 +44,37 @@ export async function holdLot(taken: TakenLot, leasedAt: number, deps: DispatchD
   const sending = { tripped: false };
   const flight = await openFlight(facts, sending, deps, inFlightMax);
   flight.leaseUntil(leasedAt + LEASE_MS);
-  return Object.assign(sending, { facts, campaignId, first, last, handed, token, flight, queue: [], readAll: false, unsure: true, paced: null });
+  return Object.assign(sending, {
+    facts,
+    campaignId,
+    first,
+    last,
+    handed,
+    token,
+    flight,
+    queue: [],
+    readAll: false,
+    unsure: true,
+    dropped: [],
+    paced: null,
+  });
 }
 
 /** A sending loop of one campaign. It stops by itself when its sender is refused, told to slow down, or not to be understood. */
 export async function openFlight(facts: CampaignFacts, sending: { tripped: boolean }, deps: DispatchDeps, inFlightMax?: number): Promise<Flight> {
   const { clock, signal, breaker } = deps;
-  const provider = await deps.openProvider(facts.senderId);
+  const provider = await deps.openProvider(facts.senderId).catch(unusable);
   const onEnded = ({ outcome }: Ended): boolean => {
     if (breaker.note(facts.senderId, outcome.kind === "uncertain")) sending.tripped = true;
     return sending.tripped || stopsSender(outcome);
   };
   return createFlight({ provider, clock, signal, onEnded, ...(inFlightMax === undefined ? {} : { inFlightMax }) });
+}
+
+/** A sender that is gone, or whose credentials cannot be read, is a refused sender: its campaigns pause with the reason. */
+function unusable(error: unknown): Provider {
+  if (!(error instanceof Refusal)) throw error;
+  return { name: "unusable", send: async () => ({ kind: "rejected", code: "sender_unusable", cause: error.message, remedy: "block_sender" }) };
 }
 
 const stopsSender = (outcome: Outcome): boolean =>

@@ -20,16 +20,13 @@ export interface FactsRow {
   readonly channel: string;
   readonly senderId: string;
   readonly scopeId: string;
-  /** False: the sender has no cap, and no opening is recorded. */
-  readonly capped: boolean;
   readonly variables: Variables;
   readonly message: MessageDefinition;
 }
 
 export const readFacts = (sql: Sql, campaignId: string) => sql<FactsRow[]>`
-  select c.id as campaign_id, c.workspace_id, c.channel, c.sender_id, s.cap_scope_id as scope_id, cs.cap is not null as capped, c.variables, c.message
+  select c.id as campaign_id, c.workspace_id, c.channel, c.sender_id, s.cap_scope_id as scope_id, c.variables, c.message
   from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id
-    join cap_scope cs on cs.workspace_id = s.workspace_id and cs.id = s.cap_scope_id
   where c.id = ${campaignId}`;
 
 /** Locks the campaign until commit: pause, stop and completion wait for the turns before them and are seen by those after. */
@@ -61,7 +58,7 @@ export interface CapRow {
   readonly cap: number | null;
 }
 
-/** Locks what the senders of this scope share. `used` is the number of rows in `opening`, kept by those who write there. */
+/** Locks what the senders of this scope share. Openings are kept without a cap too: one that is set later knows the last 24 hours. `used` is the number of rows in `opening`, kept by those who write there. */
 export const lockCap = (sql: Sql, scopeId: string) => sql<CapRow[]>`
   select used, cap from cap_scope where id = ${scopeId} for no key update`;
 
@@ -97,14 +94,14 @@ export const openAddresses = (sql: Sql, scopeId: string, addresses: readonly str
     on conflict (scope_id, address) do update set last_at = greatest(o.last_at, excluded.last_at) returning (xmax = 0) as fresh)
   update cap_scope set used = used + (select count(*) from opened where fresh)::int where id = ${scopeId}`;
 
-/** Takes back openings that were made for calls known not to have been sent, unless another call has used the address since. */
-export const releaseOpenings = (sql: Sql, scopeId: string, made: readonly { address: string; lastAt: Date }[]) => sql`
+/** Takes back, with the scope locked, openings that were made for calls known not to have been sent, unless another call has used the address since. */
+export const releaseOpenings = (sql: Sql, scopeId: string, made: readonly { address: string; lastAt: Date }[]) => sql<CapRow[]>`
   with gone as (
     delete from opening o using unnest(${made.map((m) => m.address)}::text[], ${made.map((m) => m.lastAt.toISOString())}::timestamptz[]) as m (address, last_at)
     where o.scope_id = ${scopeId} and o.address = m.address and o.last_at = m.last_at returning 1)
-  update cap_scope set used = used - (select count(*) from gone)::int where id = ${scopeId}`;
+  update cap_scope set used = used - (select count(*) from gone)::int where id = ${scopeId} returning used, cap`;
 
-/** Moves the openings of messages in doubt forward: they may have been counted until now. */
+/** Moves, with the scope locked, the openings of messages in doubt forward: they may have been counted until now. */
 export const prolongOpenings = (sql: Sql, scopeId: string, addresses: readonly string[], marginMs: number) => sql`
   with opened as (
     insert into opening as o (scope_id, address, last_at)
@@ -124,8 +121,8 @@ export const moveDoors = (sql: Sql, doors: readonly { ownerId: string; nextAt: n
   from unnest(${doors.map((door) => door.ownerId)}::uuid[], ${doors.map((door) => door.nextAt)}::float8[]) as d (owner_id, next_at)
   where pace.owner_id = d.owner_id`;
 
-/** The vendor told the sender to slow down: half the rate, after a rest. */
-export const slowDown = (sql: Sql, senderId: string, by: { perSecond: number; restMs: number; reason: string }) => sql`
+/** The vendor told the sender to slow down: that rate, after a rest. */
+export const slowDown = (sql: Sql, senderId: string, by: { perSecond: number | null; restMs: number; reason: string }) => sql`
   update pace set current_per_second = ${by.perSecond}, hold_until = greatest(hold_until, campanile.clock() + ${by.restMs} * interval '1 ms'), hold_reason = ${by.reason}
   where owner_id = ${senderId}`;
 

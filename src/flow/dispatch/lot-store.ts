@@ -8,6 +8,9 @@ export interface TakenLot {
   readonly last: number;
   readonly handed: number;
   readonly token: number;
+  readonly dueAt: Date;
+  /** Its campaign runs, and may be driven by whoever took it. */
+  readonly drivable: boolean;
 }
 
 export interface RecipientRow {
@@ -25,7 +28,7 @@ export const takeLot = (
   by: { holder: string; leaseMs: number; marginMs: number; except: readonly string[]; among: readonly string[] | null; anyDriver: boolean },
 ) => sql<TakenLot[]>`
   with found as materialized (
-    select l.campaign_id, l.first
+    select l.campaign_id, l.first, c.state = 'running' and (c.engine or ${by.anyDriver}) as drivable
     from lot l join campaign c on c.id = l.campaign_id
     where ((l.holder is null and l.due_at <= campanile.clock() and c.state = 'running' and (c.engine or ${by.anyDriver}))
         or l.lease_until < campanile.clock() - ${by.marginMs} * interval '1 ms')
@@ -33,7 +36,7 @@ export const takeLot = (
     order by l.due_at, l.campaign_id, l.first limit 1 for update of l skip locked)
   update lot set holder = ${by.holder}, token = lot.token + 1, lease_until = campanile.clock() + ${by.leaseMs} * interval '1 ms'
   from found where lot.campaign_id = found.campaign_id and lot.first = found.first
-  returning lot.campaign_id, lot.first, lot.last, lot.handed, lot.token`;
+  returning lot.campaign_id, lot.first, lot.last, lot.handed, lot.token, lot.due_at, found.drivable`;
 
 /** Cuts a held lot after `last`; what follows becomes a free lot of its own. */
 export const cutLot = (sql: Sql, lot: { campaignId: string; first: number; token: number }, last: number) => sql`

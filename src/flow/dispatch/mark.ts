@@ -28,7 +28,7 @@ export async function mark(tx: Sql, work: Work, granted: Granted): Promise<Turne
     campaignId,
     admitted.skipped.map(({ candidate, skip }) => skipRow(candidate, skip)),
   );
-  if (facts.capped && marked.length > 0)
+  if (marked.length > 0)
     await openAddresses(
       tx,
       facts.scopeId,
@@ -52,6 +52,7 @@ export async function mark(tx: Sql, work: Work, granted: Granted): Promise<Turne
     marked,
     slots: slotsOf(admitted, limits),
     moreAt: moreAt(work.lot, granted),
+    askedAt: limits.askedAt,
     paced: isPaced(limits),
   };
 }
@@ -90,13 +91,18 @@ async function leave(
   let dueAt = new Date(Math.ceil(admitted.slots.waitUntil ?? limits.now.getTime()));
   if (admitted.limitedBy === "cap") {
     const [free] = await nextFreeAt(tx, facts.scopeId);
-    if (limits.campaign.onDailyLimit === "wait") dueAt = free?.at ?? limits.now;
+    if (limits.campaign.onDailyLimit === "wait") dueAt = free?.at ?? new Date(limits.now.getTime() + NEVER_FREE_REST_MS);
     else await pauseCampaign(tx, campaignId, dailyLimitReason(admitted.cap));
     deps.log.info({ campaignId, used: admitted.cap.used, cap: admitted.cap.cap, freeAt: free?.at }, "the sender's daily limit is reached");
   }
-  const { expiresAt } = limits.campaign;
-  await freeLot(tx, { campaignId, first, handed }, expiresAt !== null && expiresAt < dueAt ? expiresAt : dueAt);
+  await freeLot(tx, { campaignId, first, handed }, soonest(dueAt, limits.campaign.expiresAt));
 }
+
+/** Nobody waits for longer than the message may be sent. */
+export const soonest = (dueAt: Date, expiresAt: Date | null): Date => (expiresAt !== null && expiresAt < dueAt ? expiresAt : dueAt);
+
+/** A cap of 0 never frees; it is looked at again when so long has passed, or when the campaign is resumed. */
+export const NEVER_FREE_REST_MS = 60_000;
 
 /** A campaign whose very first messages all fail in a way that may be its own fault stops before it has burnt its audience. */
 async function pauseWhenAllFail(tx: Sql, { lot, ended }: Work, counts: { accepted: number; failed: number } | null): Promise<void> {

@@ -1,4 +1,5 @@
-import type { Sql } from "../../runtime/postgres.ts";
+import { ATTEMPTS_MAX } from "../../rules/limits.ts";
+import type { Fragment, Sql } from "../../runtime/postgres.ts";
 
 /** One message's outcome, ready to be stored. `ended`: the attempt that failed before the one that `queued` waits for. */
 export interface MessageRow {
@@ -49,9 +50,19 @@ export const insertMessages = (sql: Sql, campaignId: string, rows: readonly Mess
   from ${outcomes(sql, rows)} order by stage, position
   on conflict do nothing returning stage, position, state`;
 
+/**
+ * The state a message that is sent again ends in, and its attempt. When it fails, or does not go at all, while an earlier attempt is
+ * in doubt, nobody can say that nothing was sent: it is uncertain for good, as one whose attempts are used up.
+ */
+export const endsAs = (sql: Sql, state: Fragment, attempt: Fragment = sql`m.attempt`) => {
+  const inDoubt = sql`${state} in ('failed', 'skipped') and exists (
+    select 1 from attempt a where a.campaign_id = m.campaign_id and a.stage = m.stage and a.position = m.position and a.outcome = 'uncertain')`;
+  return sql`state = case when ${inDoubt} then 'uncertain' else ${state} end, attempt = case when ${inDoubt} then greatest(${ATTEMPTS_MAX}, m.attempt) else ${attempt} end`;
+};
+
 /** Writes the outcomes of due messages that are still handed over under `token`; tells which were. */
 export const settleHanding = (sql: Sql, campaignId: string, token: string, rows: readonly MessageRow[]) => sql<Written[]>`
-  update message m set state = o.state, attempt = o.next_attempt, code = o.code, cause = o.cause, provider_ref = o.provider_ref, at = campanile.clock(),
+  update message m set ${endsAs(sql, sql`o.state`, sql`o.next_attempt`)}, code = o.code, cause = o.cause, provider_ref = o.provider_ref, at = campanile.clock(),
     due_at = case when o.state = 'queued' then campanile.clock() + o.delay_ms * interval '1 ms' end, delays = o.delays, token = null, lease_until = null
   from ${outcomes(sql, rows)}
   where m.campaign_id = ${campaignId} and m.stage = o.stage and m.position = o.position and m.state = 'handing' and m.token = ${token}
@@ -105,6 +116,9 @@ export const acceptLate = (sql: Sql, campaignId: string, late: { stage: number; 
   where m.campaign_id = ${campaignId} and m.stage = b.stage and m.position = b.position
     and (m.state = 'uncertain' and m.attempt >= ${late.attempt} or m.state = 'queued' and m.attempt > ${late.attempt})
   returning m.stage, m.position, b.before`;
+
+export const lockMessage = (sql: Sql, campaignId: string, { stage, position }: { stage: number; position: number }) => sql`
+  select 1 from message where campaign_id = ${campaignId} and stage = ${stage} and position = ${position} for update`;
 
 /** A late answer that says the attempt in doubt was not sent: what follows from it, unless the campaign has ended; then it failed. */
 export const refuseLate = (sql: Sql, campaignId: string, row: MessageRow) => sql<Written[]>`

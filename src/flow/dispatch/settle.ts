@@ -11,6 +11,7 @@ import {
   type CountChange,
   insertAttempts,
   insertMessages,
+  lockMessage,
   type MessageRow,
   refuseLate,
   type Written,
@@ -117,6 +118,8 @@ export async function mergeLate(tx: Sql, ended: Ended, luck: number): Promise<vo
     await addProved(tx, campaignId, changed);
     return;
   }
+  await lockMessage(tx, campaignId, row);
+  await lockForGood(tx, campaignId);
   for (const { state } of await refuseLate(tx, campaignId, row)) {
     if (row.ended) await insertAttempts(tx, campaignId, [row]);
     await amend(tx, campaignId, { accepted: 0, failed: state === "failed" ? 1 : 0, uncertain: -1 });

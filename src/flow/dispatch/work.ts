@@ -23,5 +23,7 @@ interface Marking {
   readonly marked: readonly Marked[];
   readonly slots: readonly Slot[];
   readonly moreAt: number | null;
+  /** When this turn asked what time it is; monotonic milliseconds. */
+  readonly askedAt: number;
   readonly paced: boolean;
 }

@@ -19,6 +19,8 @@ export interface ImportRequest {
   readonly fileName: string;
   /** The list its people join, in the file's order. */
   readonly listId?: string | undefined;
+  /** Instead of listId: the list of this name, made together with what is stored when there is none. */
+  readonly listName?: string | undefined;
   /** ISO 3166 alpha-2: where a number without a country code is from. */
   readonly country?: string | undefined;
   /** Column (header, or number from 1) → phone, email, firstName, lastName, name, company, timeZone, an attribute's name, or `-`. */
@@ -73,8 +75,8 @@ export async function runImport(id: string, request: ImportRequest, deps: Audien
   try {
     await store.createStage(deps.sql, store.stageOf(id));
     const { file, read } = await stage(ref, { request, beats, deps });
-    const { listId = null, signal, guard } = request;
-    const stored = await storeStaged(ref, { listId, read, signal, guard }, deps);
+    const { listId = null, listName, signal, guard } = request;
+    const stored = await storeStaged(ref, { listId, listName, read, signal, guard }, deps);
     beats.report("ended");
     return { importId: id, state: "done", file, ...stored };
   } catch (error) {

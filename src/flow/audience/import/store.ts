@@ -211,8 +211,12 @@ export interface Stored extends Progress {
   readonly merged: number;
 }
 
-export const endStored = (tx: Sql, { workspaceId, id }: ImportRef, { rows, stored, merged, rejected, bytes }: Stored) => tx`
-  update import set state = 'done', row_count = ${rows}, stored = ${stored}, merged = ${merged}, rejected = ${rejected}, bytes = ${bytes},
+export const endStored = (
+  tx: Sql,
+  { workspaceId, id }: ImportRef,
+  { listId, rows, stored, merged, rejected, bytes }: Stored & { readonly listId: string | null },
+) => tx`
+  update import set state = 'done', list_id = ${listId}, row_count = ${rows}, stored = ${stored}, merged = ${merged}, rejected = ${rejected}, bytes = ${bytes},
     finished_at = campanile.clock()
   where workspace_id = ${workspaceId} and id = ${id} and state = 'running'`;
 

@@ -1,10 +1,13 @@
 import { Refusal } from "../../../rules/refusal.ts";
 import { isConnectionLost, type Sql, transaction } from "../../../runtime/postgres.ts";
 import type { AudienceDeps } from "../deps.ts";
+import { namedList } from "../lists.ts";
 import * as store from "./store.ts";
 
 export interface StoreOptions {
   readonly listId: string | null;
+  /** Instead of listId: a list of this name, made in the transaction when there is none. */
+  readonly listName?: string | undefined;
   readonly read: store.Progress;
   readonly signal?: AbortSignal | undefined;
   /** Runs in the transaction before anybody joins the list; what it throws undoes everything. */
@@ -23,7 +26,7 @@ export interface StoredImport extends store.Stored {
 export async function storeStaged(ref: store.ImportRef, options: StoreOptions, deps: AudienceDeps): Promise<StoredImport> {
   let result: StoredImport | undefined;
   const attempt = async (tx: Sql) => {
-    result = await storeIn(tx, ref, options);
+    result = await storeIn(tx, { ref, options, deps });
     return result;
   };
   try {
@@ -37,7 +40,8 @@ export async function storeStaged(ref: store.ImportRef, options: StoreOptions, d
   }
 }
 
-async function storeIn(tx: Sql, ref: store.ImportRef, { listId, read, signal, guard }: StoreOptions): Promise<StoredImport> {
+async function storeIn(tx: Sql, { ref, options, deps }: { ref: store.ImportRef; options: StoreOptions; deps: AudienceDeps }): Promise<StoredImport> {
+  const { read, signal, guard, listName } = options;
   const stage = store.stageOf(ref.id);
   await store.beginStoring(tx, ref.workspaceId);
   const [held] = await store.lockImport(tx, ref);
@@ -59,10 +63,11 @@ async function storeIn(tx: Sql, ref: store.ImportRef, { listId, read, signal, gu
     signal?.throwIfAborted();
   }
   await guard?.(tx);
+  const listId = listName === undefined ? options.listId : (await namedList(ref.workspaceId, listName, { ...deps, sql: tx })).id;
   const inserted = listId === null ? 0 : (await store.insertMembers(tx, stage, { workspaceId: ref.workspaceId, listId })).count;
   if (read.rejected > 0) await store.insertRejects(tx, ref, stage);
   const result = { ...read, stored, merged: read.rows - read.rejected - stored };
-  await store.endStored(tx, ref, result);
+  await store.endStored(tx, ref, { ...result, listId });
   await store.dropStage(tx, stage);
   signal?.throwIfAborted();
   return { ...result, inserted };

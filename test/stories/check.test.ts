@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, describe as group, test } from "vitest";
-import { type Town, type TownEngine, town } from "../../../test/support/town.ts";
-import { workday } from "../../../test/support/workday.ts";
-import type { Sql } from "../../runtime/postgres.ts";
-import type { Provider } from "../provider/port.ts";
-import { insertReceipts, lockCounts, type NewReceipt } from "../receipt/store.ts";
-import { check, describe, type Violation } from "./check.ts";
-import { invariants } from "./invariants.ts";
+import { check, describe, type Violation } from "../../src/flow/check/check.ts";
+import { invariants } from "../../src/flow/check/invariants.ts";
+import type { Provider } from "../../src/flow/provider/port.ts";
+import { insertReceipts, lockCounts, type NewReceipt } from "../../src/flow/receipt/store.ts";
+import type { Sql } from "../../src/runtime/postgres.ts";
+import { type Town, type TownEngine, town } from "../support/town.ts";
+import { workday } from "../support/workday.ts";
 
 /** Ended, with one recipient of every fate: 1–4 accepted, 5 after a retry, 6 refused, 7 without an address, 8 in doubt. */
 let ended: string;
@@ -188,7 +188,7 @@ const corruptions: readonly Corruption[] = [
   [["counters-equal-rows"], "a counter is raised", (sql) => sql`update dispatch_count set failed = failed + 1 where campaign_id = ${ended}`],
   [["counters-equal-rows"], "counters are deleted", (sql) => sql`delete from dispatch_count where campaign_id = ${open}`],
   [
-    ["counters-equal-rows", "the-statement-adds-up"],
+    ["the-unsent-got-nothing", "counters-equal-rows", "the-statement-adds-up"],
     "an outcome is changed",
     (sql) => sql`update message set state = 'failed', code = '1' where campaign_id = ${ended} and position = 1`,
   ],
