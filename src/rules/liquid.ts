@@ -10,7 +10,7 @@ const MEMORY_MAX = 262_144;
 /** What one step of a rendering (a round of a loop, a tag, an output) counts of that: about 10,000 steps are all there are. */
 const STEP = 26;
 /** A rendering takes some microseconds; steps end a bomb long before. This is for what steps do not count. */
-const RENDER_MAX_MS = 50;
+const RENDER_MAX_MS = 250;
 
 /** Tags that read other templates: there are none here. */
 const REMOVED_TAGS = ["include", "render", "layout", "block"];

@@ -112,7 +112,7 @@ describe("bombs", () => {
     ["loops with nothing in them", `${list}${"{% for i in list %}".repeat(3)}${"{% endfor %}".repeat(3)}`],
     ["a table", "{% tablerow i in (1..200) %}{% tablerow j in (1..200) %}{% endtablerow %}{% endtablerow %}"],
     ["a long body", `{% for i in (1..1000) %}${"{% if x %}{% endif %}".repeat(50)}{% endfor %}`],
-    ["the longest range", "{% for i in (1..200000) %}{% endfor %}"],
+    ["a long range", "{% for i in (1..300000) %}{% endfor %}"],
   ])("%s, for some recipients only, are over by count, at once", (_name, bomb) => {
     const compiled = compileText(`Hi{% if vip == "yes" %}${bomb}{% endif %}`);
     expect(renderText(compiled, { x: "x" })).toBe("Hi");

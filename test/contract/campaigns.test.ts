@@ -100,7 +100,7 @@ test.each([
   [
     "a recipient's number that has lost digits",
     { audienceType: "inline", audienceConfig: { recipients: [{ phone: "+919876543210", attributes: { order: -(2 ** 53) } }] } },
-    ["audienceConfig.recipients.0.attributes.order"],
+    ["audienceConfig.recipients[0].attributes.order"],
   ],
   ["a misspelt limit", { throttleConfig: { batchsize: 5 } }, ["throttleConfig.batchsize"]],
   ["two mistakes", { name: "", onUncertain: "guess" }, ["name", "onUncertain"]],

@@ -81,10 +81,20 @@ const stopsSender = (outcome: Outcome): boolean =>
   (outcome.kind === "throttled" && outcome.scope === "sender") ||
   (outcome.kind === "rejected" && (outcome.remedy === "block_sender" || outcome.remedy === "pause_campaign"));
 
+/** A costly template must not keep the process from its leases, its receipts and its other campaigns. */
+const RENDER_RUN_MAX_MS = 20;
+
 /** Reads who comes next, a window at a time, and renders their messages. */
 export async function refill(lot: HeldLot, deps: DispatchDeps): Promise<void> {
   const rows = await readRecipients(deps.sql, { campaignId: lot.campaignId, from: lot.handed + 1, to: lot.last, limit: WINDOW_MAX });
-  lot.queue = rows.map((row) => queued(row, lot.facts));
+  lot.queue = [];
+  let since = deps.clock.monotonicMs();
+  for (const row of rows) {
+    lot.queue.push(queued(row, lot.facts));
+    if (deps.clock.monotonicMs() - since < RENDER_RUN_MAX_MS) continue;
+    await deps.clock.sleep(0);
+    since = deps.clock.monotonicMs();
+  }
   lot.readAll = rows.length < WINDOW_MAX;
   lot.unsure = false;
 }

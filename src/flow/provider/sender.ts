@@ -107,6 +107,7 @@ export async function updateSender(ref: store.SenderRef, edit: SenderEdit, deps:
     if (perSecond !== undefined) await store.setPace(tx, sender.id, perSecond);
     return sender;
   });
+  if (cap !== undefined || perSecond !== undefined) await store.wakeWaiting(deps.sql, changed.id);
   deps.providers.forget(ref.id);
   return changed;
 }

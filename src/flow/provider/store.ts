@@ -196,3 +196,9 @@ export const markTemplatesGone = (sql: Sql, { workspaceId, id: senderId }: Sende
 export const listTemplates = (sql: Sql, { workspaceId, id: senderId }: SenderRef) => sql<TemplateRow[]>`
   select id, name, language, category, status, parameter_format, components, external_id, synced_at from template
   where workspace_id = ${workspaceId} and sender_id = ${senderId} order by name, language`;
+
+/** Lots that wait for this sender's cap or pace look again: it may have been raised. In a transaction of its own: lots are locked before caps. */
+export const wakeWaiting = (sql: Sql, senderId: string) => sql`
+  update lot l set due_at = campanile.clock() from campaign c
+  where c.sender_id = ${senderId} and c.state = 'running' and c.delay_between_batches_ms = 0 and l.campaign_id = c.id
+    and l.holder is null and l.due_at > campanile.clock() returning pg_notify('campanile', l.campaign_id::text)`;
