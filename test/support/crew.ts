@@ -4,6 +4,7 @@ import { rehearsalProvider } from "../../src/flow/provider/rehearsal.ts";
 import type { Outcome } from "../../src/rules/outcome.ts";
 import { parseReference, type Reference } from "../../src/rules/reference.ts";
 import type { Running } from "../../src/runtime/loop.ts";
+import type { Watcher } from "./effects.ts";
 import type { Town, TownEngine } from "./town.ts";
 
 /** One call that left, as the vendor saw it. */
@@ -24,13 +25,14 @@ export interface Crew {
 export interface CrewOptions {
   readonly engines?: number;
   readonly latencyMs?: number;
+  readonly watcher?: Watcher;
   /** A story of hours looks up less often. */
   readonly sweepMs?: number;
   readonly outcome?: (reference: Reference, calls: number) => Outcome | "hang" | undefined;
 }
 
 /** Engines at work in a town, in front of a provider that does as it is told. */
-export function crew(town: Town, { engines: count = 1, latencyMs = 0, sweepMs = 1_000, outcome }: CrewOptions = {}): Crew {
+export function crew(town: Town, { engines: count = 1, latencyMs = 0, sweepMs = 1_000, watcher, outcome }: CrewOptions = {}): Crew {
   const sent: Sent[] = [];
   const referenceOf = ({ reference }: Parcel): Reference => {
     const parsed = parseReference(reference);
@@ -46,7 +48,7 @@ export function crew(town: Town, { engines: count = 1, latencyMs = 0, sweepMs = 
       sent.push({ ...referenceOf(parcel), atMs: town.clock.elapsedMs, address: parcel.address, text });
     },
   });
-  const engines = Array.from({ length: count }, () => town.engine(provider));
+  const engines = Array.from({ length: count }, () => town.engine(provider, watcher));
   const running: Running[] = engines.map((engine) =>
     startEngine(engine, { campaignsMax: 5, lotsPerCampaign: 4, pollMs: Math.max(5_000, sweepMs), sweepMs }),
   );

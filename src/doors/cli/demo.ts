@@ -10,6 +10,7 @@ import type { House } from "../../house.ts";
 import type { Config } from "../../runtime/config.ts";
 import { createKey } from "../../runtime/keys.ts";
 import type { Api } from "./api.ts";
+import { borrowDatabase } from "./demo-store.ts";
 import { type Added, sayAdded } from "./import.ts";
 import { createScreen, type Screen } from "./screen.ts";
 import { untilTold } from "./serve.ts";
@@ -45,9 +46,12 @@ export const demoCommand = (world: World, exit: (code: number) => void): Command
         ledgerPath: join(dataDir, "ledger.jsonl"),
         settings: { seed: Number(options.seed), limits: { throughput: PER_SECOND } },
       });
+      const { databaseUrl: server } = world.readConfig();
+      const borrowed = server === undefined ? null : await borrowDatabase(server, `campanile_demo_${process.pid}`);
       try {
-        exit(await demo(world, { options, people, screen, dataDir, vendor }));
+        exit(await demo(world, { options, people, screen, dataDir, vendor, databaseUrl: borrowed?.url }));
       } finally {
+        await borrowed?.giveBack();
         await vendor.stop();
         rmSync(dataDir, { recursive: true, force: true });
       }
@@ -66,6 +70,8 @@ interface Stage {
   readonly screen: Screen;
   readonly dataDir: string;
   readonly vendor: Vendor;
+  /** On the server that DATABASE_URL names; undefined: an embedded one. */
+  readonly databaseUrl: string | undefined;
 }
 
 async function demo(world: World, stage: Stage): Promise<number> {
@@ -94,10 +100,10 @@ async function demo(world: World, stage: Stage): Promise<number> {
 }
 
 /** The demo's own world: a data directory of its own, and the simulated vendor instead of Meta. */
-const configOf = (config: Config, { dataDir, vendor }: Stage): Config => ({
+const configOf = (config: Config, { dataDir, vendor, databaseUrl }: Stage): Config => ({
   ...config,
   dataDir,
-  databaseUrl: undefined,
+  databaseUrl,
   defaultSender: { accessToken: vendor.token, phoneNumberId: vendor.phoneNumberId, wabaId: vendor.wabaId },
   apiBase: vendor.url,
   appSecret: APP_SECRET,

@@ -69,7 +69,7 @@ export interface Driving {
 export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnown }: Driving): Promise<void> {
   for (;;) {
     const turned = await persist(() => turn(lot, deps, stop.aborted), deps).catch(async (error) => {
-      await abandon(lot, deps);
+      await giveUp(lot, deps);
       throw error;
     });
     if (turned.kind === "left") return;
@@ -79,6 +79,16 @@ export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnow
       onPaceKnown?.();
     }
     await lot.flight.rest({ moreAt: turned.moreAt, flushMs: turned.paced ? FLUSH_PACED_MS : FLUSH_MS });
+  }
+}
+
+/** A turn failed in a way that would come again. What is known is stored and the lot given back, as far as that works. */
+async function giveUp(lot: HeldLot, deps: DispatchDeps): Promise<void> {
+  lot.flight.drop();
+  try {
+    while ((await turn(lot, deps, true)).kind === "held") await lot.flight.rest({ moreAt: null, flushMs: FLUSH_MS });
+  } catch {
+    await abandon(lot, deps);
   }
 }
 
