@@ -1,7 +1,7 @@
 import { FLUSH_MS, FLUSH_PACED_MS, LEASE_MS, OPENING_MARGIN_MS, RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
 import { isPassing, type Sql, transaction } from "../../runtime/postgres.ts";
 import type { DispatchDeps } from "./deps.ts";
-import { type HeldLot, holdLot } from "./held-lot.ts";
+import { type HeldLot, holdLot, takeBack } from "./held-lot.ts";
 import { lockCap, prolongOpenings, readFacts } from "./limits-store.ts";
 import { freeLot, type TakenLot, takeLot } from "./lot-store.ts";
 import { insertInDoubt } from "./message-store.ts";
@@ -84,7 +84,9 @@ export async function drive(lot: HeldLot, deps: DispatchDeps, { stop, onPaceKnow
 
 /** A turn failed in a way that would come again. What is known is stored and the lot given back, as far as that works. */
 async function giveUp(lot: HeldLot, deps: DispatchDeps): Promise<void> {
-  lot.flight.drop();
+  const dropped = lot.flight.drop();
+  takeBack(lot, dropped);
+  lot.dropped = [...lot.dropped, ...dropped];
   try {
     while ((await turn(lot, deps, true)).kind === "held") await lot.flight.rest({ moreAt: null, flushMs: FLUSH_MS });
   } catch {
