@@ -20,6 +20,7 @@ export async function registerPages(app: App): Promise<void> {
     const content = await readFile(new URL(`./${file}`, import.meta.url));
     page(app, { route, type, render: () => content });
   }
+  app.get("/", { schema: { hide: true } }, async (_request, reply) => reply.redirect("/whatsapp-admin"));
   let docs: string | undefined;
   page(app, { route: "/docs", type: "text/html", render: () => (docs ??= docsPage(openApiOf(app))) });
 }
