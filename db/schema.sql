@@ -313,6 +313,7 @@ create table message (
 ) with (fillfactor=90);
 CREATE INDEX message_due ON campanile.message USING btree (due_at) WHERE (state = 'queued'::text);
 CREATE INDEX message_handing ON campanile.message USING btree (lease_until) WHERE (state = 'handing'::text);
+CREATE INDEX message_in_doubt ON campanile.message USING btree (campaign_id, stage, "position") WHERE (state = ANY (ARRAY['uncertain'::text, 'queued'::text]));
 CREATE INDEX message_not_accepted ON campanile.message USING btree (campaign_id, state, "position") WHERE (state <> 'accepted'::text);
 CREATE INDEX message_provider_ref ON campanile.message USING hash (provider_ref);
 

@@ -329,6 +329,7 @@ create table message (
 create index message_due on message (due_at) where state = 'queued';
 create index message_handing on message (lease_until) where state = 'handing';
 create index message_not_accepted on message (campaign_id, state, position) where state <> 'accepted';
+create index message_in_doubt on message (campaign_id, stage, position) where state in ('uncertain', 'queued');
 create index message_provider_ref on message using hash (provider_ref);
 
 -- Attempts of a message that ended and were followed by another.

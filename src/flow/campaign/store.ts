@@ -48,7 +48,7 @@ export const schedule = (sql: Sql, id: string) => sql<{ scheduledAt: Date }[]>`
   update campaign set state = 'scheduled', scheduled_at = greatest(scheduled_at, campanile.clock())
   where id = ${id} and state = 'draft' returning scheduled_at, pg_notify('campanile', id::text)`;
 
-/** Raises the epoch, which tells every engine to begin nothing more of what it marked. */
+/** Each turn sees the state under the same lock. The epoch is for whoever holds a part of the campaign elsewhere: it is void now. */
 export const pause = (sql: Sql, id: string, reason: string | null) => sql<{ pausedAt: Date }[]>`
   update campaign set state = 'paused', epoch = epoch + 1, paused_at = campanile.clock(), pause_reason = ${reason}
   where id = ${id} and state in ('scheduled', 'preparing', 'running') returning paused_at`;

@@ -89,7 +89,7 @@ function roomOf(held: ReadonlySet<HeldLot>, { campaignsMax, lotsPerCampaign }: E
   return { except, among };
 }
 
-/** Milliseconds until the next lot or due message can be taken, as far as is known now. */
+/** Milliseconds until the next lot can be taken, as far as is known now. */
 async function untilDue({ sql }: DispatchDeps, pollMs: number): Promise<number> {
   const [next] = await nextDueAt(sql, RECOVERY_MARGIN_MS);
   return next?.at == null ? pollMs : Math.min(pollMs, Math.max(1, next.at.getTime() - next.now.getTime() + 1));

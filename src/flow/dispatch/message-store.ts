@@ -79,8 +79,9 @@ export const insertInDoubt = (sql: Sql, campaignId: string, from: number, to: nu
   with written as (
     insert into message (campaign_id, stage, position, attempt, state, code, cause, at)
     select campaign_id, 1, position, 1, 'uncertain', 'lease_expired', 'The engine that was sending this message stopped before it could say what became of it.', campanile.clock()
-    from recipient where campaign_id = ${campaignId} and position between ${from} and ${to} order by position
-    on conflict do nothing returning position)
+    from recipient r where campaign_id = ${campaignId} and position between ${from} and ${to}
+      and (select m.position from message m where m.campaign_id = r.campaign_id and m.stage = 1 and m.position = r.position) is null
+    order by position on conflict do nothing returning position)
   select written.position, r.address from written join recipient r on r.campaign_id = ${campaignId} and r.position = written.position`;
 
 export interface Accepted {
