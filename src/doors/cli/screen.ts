@@ -7,7 +7,14 @@ export interface Screen {
   table(rows: readonly (readonly (string | number)[])[]): void;
   /** The result, for scripts; people have read it already. */
   result(value: unknown): void;
-  bar(options: { total: number; format: string }): Bar;
+  bar(options: BarOptions): Bar;
+}
+
+interface BarOptions {
+  readonly total: number;
+  readonly format: string;
+  /** What the format names, as it is at the beginning. */
+  readonly shown?: Readonly<Record<string, string | number>>;
 }
 
 interface Bar {
@@ -40,13 +47,13 @@ const pad = (cell: string | number, width: number): string =>
 const barOptions: Options = { hideCursor: true, clearOnComplete: false, etaBuffer: 50, forceRedraw: false, barsize: 32, stopOnComplete: false };
 
 /** A progress bar on a terminal; elsewhere a line whenever another tenth is done. */
-function createBar({ total, format }: { total: number; format: string }, say: (line: string) => void): Bar {
+function createBar({ total, format, shown: atFirst = {} }: BarOptions, say: (line: string) => void): Bar {
   if (!process.stderr.isTTY) return plainBar(total, say);
   const bar = new SingleBar(
     { ...barOptions, format, stream: process.stderr, formatValue: (value) => value.toLocaleString("en") },
     Presets.shades_classic,
   );
-  bar.start(total, 0, {});
+  bar.start(total, 0, atFirst);
   return { at: (value, shown = {}) => bar.update(value, shown), total: (value) => bar.setTotal(value), stop: () => bar.stop() };
 }
 

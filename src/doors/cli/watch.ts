@@ -1,3 +1,4 @@
+import { explainCode } from "../../rules/code-words.ts";
 import type { Api } from "./api.ts";
 import type { Screen } from "./screen.ts";
 
@@ -42,7 +43,11 @@ const STILL_MS = 4_000;
 /** Follows a campaign with a progress bar until it has ended, or waits for somebody. */
 export async function watchCampaign(api: Api, id: string, screen: Screen): Promise<CampaignSeen> {
   const path = `/api/v1/campaigns/${id}`;
-  const bar = screen.bar({ total: 1, format: "  {bar} {percentage} %  {value} of {total}  accepted {accepted}  failed {failed}  {rate}" });
+  const bar = screen.bar({
+    total: 1,
+    format: "  {bar} {percentage} %  {value} of {total}  accepted {accepted}  failed {failed}  {rate} on average",
+    shown: { accepted: 0, failed: 0, rate: "0/s" },
+  });
   const startedAt = performance.now();
   let moved = { done: 0, at: startedAt, said: false };
   for (;;) {
@@ -89,7 +94,7 @@ export function sayCampaign(screen: Screen, campaign: CampaignSeen, stats: Stats
   if (stats.byCode.length === 0) return;
   screen.say("");
   screen.say("  Why messages failed, or were not delivered later:");
-  screen.table(stats.byCode.map(({ code, count, cause }) => [code, count, cause ?? ""]));
+  screen.table(stats.byCode.map(({ code, count, cause }) => [code, count, explainCode(code)?.sentence ?? cause ?? ""]));
 }
 
 const reasonOf = ({ pauseReason, failure }: CampaignSeen): string => {
