@@ -1,4 +1,5 @@
 import type { Parcel, Provider } from "../../src/flow/provider/port.ts";
+import type { Clock } from "../../src/runtime/clock.ts";
 import type { Database } from "../../src/runtime/postgres.ts";
 
 /** Sees every effect an engine has on the world: each statement, each commit, each call. */
@@ -12,6 +13,8 @@ export interface Watched {
   readonly sql: Database;
   /** `inProcess`: its calls may sleep on the stopped clock, and do not keep the world busy. */
   provider(provider: Provider, inProcess: boolean): Provider;
+  /** Its sleeps are effects too: a process may die before one, or when it wakes. */
+  clock(clock: Clock): Clock;
   readonly pending: number;
 }
 
@@ -81,6 +84,7 @@ export function watched(database: Database, watcher: Watcher): Watched {
       name: provider.name,
       send: (parcel: Parcel, signal: AbortSignal) => effect(`send ${parcel.address}`, () => provider.send(parcel, signal), inProcess ? 0 : 1),
     }),
+    clock: (clock) => ({ ...clock, sleep: (ms, signal) => effect("sleep", () => clock.sleep(ms, signal), 0) }),
     get pending() {
       return pending;
     },

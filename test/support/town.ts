@@ -116,7 +116,7 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
     const door = world.provider(provider, provider.name === "rehearsal");
     return {
       sql: world.sql,
-      clock,
+      clock: world.clock(clock),
       luck,
       log,
       openProvider: async () => door,
