@@ -32,6 +32,7 @@ const steering = [
   ["pause", "Mark nothing more; says how many messages may still be on their way."],
   ["resume", "Go on with a paused campaign."],
   ["stop", "End a campaign for good; whoever was not written to is skipped."],
+  ["duplicate", "Make a new draft of it; nobody's state is copied."],
 ] as const;
 
 const lsCommand = (world: World): Command =>
@@ -78,12 +79,12 @@ const steerCommand = (world: World, action: (typeof steering)[number][0], summar
     .argument("<id>", idHint)
     .action((id: string, options: Common) =>
       withApi(world, options, async (api, screen) => {
-        const answer = await api.call<{ message: string; data: { status: string; inFlight?: number } }>({
+        const answer = await api.call<{ message: string; data: { id: string; status: string; inFlight?: number } }>({
           method: "POST",
           path: pathOf(await idOf(api, id), action),
         });
         const flight = answer.data.inFlight === undefined ? "" : `; ${answer.data.inFlight} messages may still be on their way`;
-        screen.say(`${answer.message} (status ${answer.data.status}${flight}).`);
+        screen.say(`${answer.message} (${action === "duplicate" ? `${answer.data.id}, ` : ""}status ${answer.data.status}${flight}).`);
         screen.result(answer.data);
       }),
     );
