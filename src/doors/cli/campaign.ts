@@ -44,7 +44,7 @@ const lsCommand = (world: World): Command =>
           method: "GET",
           path: `/api/v1/campaigns?limit=${encodeURIComponent(options.limit)}`,
         });
-        if (data.length === 0) screen.say("There is no campaign yet. Make one with: campanile send --csv people.csv --text 'Hi {{firstName}}'");
+        if (data.length === 0) screen.say("There is no campaign yet. Make one with: campanile send --csv people.csv --template <name>");
         else screen.table([["ID", "NAME", "STATUS", "RECIPIENTS", "ACCEPTED", "FAILED", "SKIPPED", "UNCERTAIN"], ...data.map(rowOf)]);
         screen.result(data);
       }),
