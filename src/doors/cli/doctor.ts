@@ -81,7 +81,8 @@ async function senders({ sql, workspaceId, senders: deps }: House): Promise<Find
       if (sender.provider === "rehearsal") return { well: true, what, found: "a rehearsal: nothing leaves this machine" };
       try {
         const health = await senderHealth(sender, deps);
-        return { well: true, what, found: JSON.stringify(health) };
+        const why = health.entities.flatMap(({ type, notes }) => notes.map((note) => `${type}: ${note}`));
+        return { well: health.canSendMessage !== "BLOCKED", what, found: [`can send: ${health.canSendMessage.toLowerCase()}`, ...why].join("; ") };
       } catch (error) {
         return { well: false, what, found: error instanceof Error ? error.message : String(error) };
       }
