@@ -41,6 +41,8 @@ export const demoCommand = (world: World, exit: (code: number) => void): Command
     .action(async (options: DemoOptions) => {
       const people = options.recipients === undefined ? null : peopleOf(options.recipients);
       const screen = createScreen(options.json ?? options.once ?? false);
+      const told = new AbortController();
+      void untilTold().then(() => told.abort());
       const dataDir = mkdtempSync(join(tmpdir(), "campanile-demo-"));
       const vendor = await startVendor({
         ledgerPath: join(dataDir, "ledger.jsonl"),
@@ -49,7 +51,7 @@ export const demoCommand = (world: World, exit: (code: number) => void): Command
       const { databaseUrl: server } = world.readConfig();
       const borrowed = server === undefined ? null : await borrowDatabase(server, `campanile_demo_${process.pid}`);
       try {
-        exit(await demo(world, { options, people, screen, dataDir, vendor, databaseUrl: borrowed?.url }));
+        exit(await demo(world, { options, people, screen, dataDir, vendor, databaseUrl: borrowed?.url, told: told.signal }));
       } finally {
         await borrowed?.giveBack();
         await vendor.stop();
@@ -72,6 +74,8 @@ interface Stage {
   readonly vendor: Vendor;
   /** On the server that DATABASE_URL names; undefined: an embedded one. */
   readonly databaseUrl: string | undefined;
+  /** Aborted by Ctrl-C: everything that was started is ended. */
+  readonly told: AbortSignal;
 }
 
 async function demo(world: World, stage: Stage): Promise<number> {
@@ -89,7 +93,7 @@ async function demo(world: World, stage: Stage): Promise<number> {
       const { campaign, agrees, ledger } = await campaignThrough(api, stage);
       const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
       screen.result({ statement: campaign.statement === null ? null : shortOf(campaign.statement), ledger, seconds });
-      if (!options.once) await showOff(house, { screen, url: serving.url ?? "" });
+      if (!options.once) await showOff(house, { screen, url: serving.url ?? "", told: stage.told });
       return agrees ? 0 : 1;
     } finally {
       await serving.stop();
@@ -125,7 +129,7 @@ async function campaignThrough(
   screen.say();
   screen.say(`Sending at ${PER_SECOND} messages per second, what WhatsApp allows a number`);
   await api.call({ method: "POST", path: `${path}/start` });
-  const campaign = await watchCampaign(api, draft.id, screen);
+  const campaign = await watchCampaign(api, draft.id, screen, stage.told);
   await receiptsIn(vendor);
   const { data: stats } = await api.call<{ data: Stats }>({ method: "GET", path: `${path}/stats` });
   const { accepted, duplicates } = await vendor.ledger(draft.id);
@@ -185,7 +189,7 @@ const shortOf = ({ recipients, accepted, failed, skipped, uncertain }: Statement
   uncertain,
 });
 
-async function showOff({ sql, luck, workspaceId }: House, { screen, url }: { screen: Screen; url: string }): Promise<void> {
+async function showOff({ sql, luck, workspaceId }: House, { screen, url, told }: { screen: Screen; url: string; told: AbortSignal }): Promise<void> {
   const { key } = await createKey(sql, luck, { workspaceId, name: "demo", rights: ["read", "write", "send", "admin"] });
   screen.say();
   screen.say(`Look around:  ${url}/whatsapp-admin`);
@@ -193,5 +197,6 @@ async function showOff({ sql, luck, workspaceId }: House, { screen, url }: { scr
   screen.say(`      key:    ${key}`);
   screen.say();
   screen.say("Ctrl-C ends the demo and forgets everything.");
-  await untilTold();
+  while (!told.aborted) await pause(100);
+  screen.say("Gone.");
 }

@@ -64,14 +64,14 @@ async function sayKey({ config, sql, luck, workspaceId }: House, screen: Screen,
   screen.say(`API key, shown this once: ${key}`);
 }
 
-/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once, as usual. */
+const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** Resolves when the process is told to end, or its terminal is gone. The second time it ends at once, as usual. */
 export const untilTold = (): Promise<void> =>
   new Promise((resolve) => {
     const told = () => {
-      process.off("SIGTERM", told);
-      process.off("SIGINT", told);
+      for (const signal of signals) process.off(signal, told);
       resolve();
     };
-    process.on("SIGTERM", told);
-    process.on("SIGINT", told);
+    for (const signal of signals) process.on(signal, told);
   });

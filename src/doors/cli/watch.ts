@@ -1,6 +1,7 @@
 import { explainCode } from "../../rules/code-words.ts";
 import type { Api } from "./api.ts";
 import type { Screen } from "./screen.ts";
+import { Failed } from "./world.ts";
 
 /** A campaign as the API shows it; the part that commands print. */
 export interface CampaignSeen {
@@ -41,7 +42,7 @@ const LOOK_MS = 250;
 const STILL_MS = 4_000;
 
 /** Follows a campaign with a progress bar until it has ended, or waits for somebody. */
-export async function watchCampaign(api: Api, id: string, screen: Screen): Promise<CampaignSeen> {
+export async function watchCampaign(api: Api, id: string, screen: Screen, told?: AbortSignal): Promise<CampaignSeen> {
   const path = `/api/v1/campaigns/${id}`;
   const bar = screen.bar({
     total: 1,
@@ -63,6 +64,10 @@ export async function watchCampaign(api: Api, id: string, screen: Screen): Promi
     }
     if (done > moved.done) moved = { done, at: performance.now(), said: false };
     else if (!moved.said && performance.now() - moved.at > STILL_MS) moved.said = await sayWaiting(api, id, screen);
+    if (told?.aborted) {
+      bar.stop();
+      throw new Failed("Stopped before the campaign had ended.");
+    }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
