@@ -64,13 +64,17 @@ async function sayKey({ config, sql, luck, workspaceId }: House, screen: Screen,
   screen.say(`API key, shown this once: ${key}`);
 }
 
+const AGAIN_MS = 1_000;
 const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** Resolves when the process is told to end, or its terminal is gone. The second time it ends at once, as usual. */
 export const untilTold = (): Promise<void> =>
   new Promise((resolve) => {
+    let firstAt = Number.POSITIVE_INFINITY;
     const told = () => {
-      for (const signal of signals) process.off(signal, told);
+      // npm passes on what the terminal has sent already: one Ctrl-C comes twice.
+      if (performance.now() - firstAt > AGAIN_MS) process.exit(1);
+      firstAt = Math.min(firstAt, performance.now());
       resolve();
     };
     for (const signal of signals) process.on(signal, told);
