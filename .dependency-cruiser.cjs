@@ -31,9 +31,9 @@ module.exports = {
       to: { path: "node_modules/postgres/" },
     },
     {
-      name: "only-providers-reach-the-network",
+      name: "only-providers-and-webhooks-reach-the-network",
       severity: "error",
-      from: { path: "^src/(flow|rules|contract)/", pathNot: "^src/flow/provider/|\\.test\\.ts$" },
+      from: { path: "^src/(flow|rules|contract)/", pathNot: "^src/flow/(provider|webhook)/|\\.test\\.ts$" },
       to: { path: "node_modules/undici/|^(node:)?(net|tls|http|https|dgram|dns)$" },
     },
     {
@@ -42,7 +42,7 @@ module.exports = {
       from: { path: "^src/doors/http/", pathNot: "\\.test\\.ts$" },
       to: { path: "node_modules/undici/" },
     },
-    { name: "product-knows-no-test", severity: "error", from: { path: "^(src|vendor)/", pathNot: "\\.test\\.ts$" }, to: { path: "^test/" } },
+    { name: "product-knows-no-test", severity: "error", from: { path: "^(src|vendor)/", pathNot: "\\.test\\.ts$" }, to: { path: "^(test|bench)/" } },
     {
       name: "product-knows-the-vendor-only-to-start-it",
       severity: "error",

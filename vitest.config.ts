@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "vendor/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "vendor/**/*.test.ts", "test/**/*.test.ts", "bench/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
     pool: "forks",
     maxWorkers: 2,

@@ -1,9 +1,58 @@
 -- What the migrations make, for reading. Written by `npm run schema`; to change it, add a migration.
 
+CREATE OR REPLACE FUNCTION campanile.cap_begins()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+declare
+  until constant timestamptz := campanile.clock() + interval '12 seconds';
+begin
+  with writing as (
+    select c.id from sender s join campaign c on c.workspace_id = s.workspace_id and c.sender_id = s.id
+    where s.workspace_id = new.workspace_id and s.cap_scope_id = new.id and c.started_at is not null),
+  sent as (
+    select m.campaign_id, m.position, case when m.state = 'handing' then until else m.at end as at
+      from writing w join message m on m.campaign_id = w.id where m.state in ('accepted', 'uncertain', 'handing')
+    union all
+    select a.campaign_id, a.position, a.at from writing w join attempt a on a.campaign_id = w.id where a.outcome in ('accepted', 'uncertain')
+    union all
+    select r.campaign_id, r.position, until from writing w join lot l on l.campaign_id = w.id and l.holder is not null
+      join recipient r on r.campaign_id = l.campaign_id and r.position between l.first and l.handed
+      where not exists (select from message m where m.campaign_id = r.campaign_id and m.stage = 1 and m.position = r.position)),
+  opened as (
+    insert into opening as o (scope_id, address, last_at)
+    select new.id, r.address, max(s.at) from sent s join recipient r on r.campaign_id = s.campaign_id and r.position = s.position
+    where r.address is not null and s.at > campanile.clock() - interval '24 hours' group by r.address order by r.address
+    on conflict (scope_id, address) do update set last_at = greatest(o.last_at, excluded.last_at) returning (xmax = 0) as fresh)
+  select new.used + count(*) filter (where fresh) into new.used from opened;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION campanile.clock()
  RETURNS timestamp with time zone
  LANGUAGE sql
 AS $function$ select clock_timestamp() $function$;
+
+CREATE OR REPLACE FUNCTION campanile.delete_members()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from campanile.list_member m using removed r where m.list_id = r.id and m.workspace_id = r.workspace_id;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.deliver_event()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  insert into campanile.webhook_delivery (id, workspace_id, endpoint_id, campaign_id, seq, event_at, due_at)
+    select 'msg_' || replace(gen_random_uuid()::text, '-', ''), w.workspace_id, w.id, new.campaign_id, new.seq, new.at, new.at
+    from campanile.campaign c join campanile.webhook_endpoint w on w.workspace_id = c.workspace_id
+    where c.id = new.campaign_id and w.disabled_at is null and (w.events is null or new.name = any (w.events));
+  return null;
+end $function$;
 
 CREATE OR REPLACE FUNCTION campanile.legal_transition()
  RETURNS trigger
@@ -14,6 +63,60 @@ begin
     raise exception 'campaign %: % -> % is not a legal transition', new.id, old.state, new.state using errcode = 'check_violation';
   end if;
   return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.members_have_a_list()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  -- As a foreign key does: whoever deletes the list waits until these members can be seen, or has deleted it.
+  perform from campanile.list where (workspace_id, id) in (select workspace_id, list_id from added) for key share;
+  if exists (select from (select distinct workspace_id, list_id from added) a
+      where not exists (select from campanile.list l where l.workspace_id = a.workspace_id and l.id = a.list_id)) then
+    raise exception 'a member of a list that its workspace does not have' using errcode = 'foreign_key_violation';
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.not_while_regressed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select 1 from regression where accepted_at is null) then
+    raise exception 'campaign %: nothing is sent while it is not accepted that the database has gone back', new.id using errcode = 'check_violation';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.place_events(most integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+AS $function$
+declare
+  tail bigint;
+  placed bigint;
+begin
+  if not exists (select from event where position is null) then
+    return 0;
+  end if;
+  select position into strict tail from event_tail for update;
+  update event e set position = tail + u.place
+    from (select campaign_id, seq, row_number() over (order by campaign_id, seq) as place from (
+      select campaign_id, seq from event where position is null order by campaign_id, seq limit most) next) u
+    where e.campaign_id = u.campaign_id and e.seq = u.seq;
+  get diagnostics placed = row_count;
+  update event_tail set position = tail + placed;
+  return placed;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.refuse_another_key()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception '% % has a key that does not change', tg_table_name, old.id using errcode = 'foreign_key_violation';
 end $function$;
 
 CREATE OR REPLACE FUNCTION campanile.statement(of_campaign uuid)
@@ -33,6 +136,103 @@ AS $function$
   from (select state, case when state = 'skipped' then code end as code, count(*) as n
     from message where campaign_id = of_campaign and stage = 1 group by 1, 2) counted
 $function$;
+
+CREATE OR REPLACE FUNCTION campanile.tell_progress(of_campaign uuid, at_end boolean)
+ RETURNS boolean
+ LANGUAGE plpgsql
+AS $function$
+declare
+  c record;
+  d record;
+  told campaign_progress;
+  reached jsonb;
+  heard int;
+  now timestamptz;
+  done int;
+  per_minute numeric;
+begin
+  select id, total_recipients, started_at, last_seq into strict c from campaign where id = of_campaign for no key update;
+  if c.started_at is null or coalesce(c.total_recipients, 0) = 0 then
+    return false;
+  end if;
+  select coalesce(sum(accepted), 0) as accepted, coalesce(sum(failed), 0) as failed, coalesce(sum(skipped), 0) as skipped,
+    coalesce(sum(uncertain), 0) as uncertain into d from dispatch_count where campaign_id = of_campaign and stage = 1;
+  select coalesce(sum(messages), 0), coalesce(jsonb_object_agg(kind, messages), '{}') into heard, reached
+    from receipt_count where campaign_id = of_campaign and stage = 1;
+  select * into told from campaign_progress where campaign_id = of_campaign;
+  now := campanile.clock();
+  done := d.accepted + d.failed + d.skipped + d.uncertain;
+  if (done, heard) is not distinct from (coalesce(told.processed, 0), coalesce(told.heard, 0)) then
+    return false;
+  end if;
+  if not at_end and told.at > now - interval '5 seconds' and (done / 100 = told.processed / 100 or told.at > now - interval '1 second') then
+    return false;
+  end if;
+  per_minute := 60 * (done - coalesce(told.processed, 0)) / greatest(0.1, extract(epoch from now - coalesce(told.at, c.started_at)));
+  insert into campaign_progress values (of_campaign, done, heard, per_minute, now)
+    on conflict (campaign_id) do update set processed = excluded.processed, heard = excluded.heard, per_minute = excluded.per_minute, at = excluded.at;
+  update campaign set last_seq = last_seq + 1 where id = of_campaign;
+  insert into event (campaign_id, seq, name, body) values (of_campaign, c.last_seq + 1, 'campaign:progress', jsonb_build_object(
+    'campaignId', of_campaign, 'progress', floor(1000.0 * done / c.total_recipients) / 10, 'processedCount', done,
+    'totalRecipients', c.total_recipients, 'sent', d.accepted, 'failed', d.failed, 'skipped', d.skipped, 'uncertain', d.uncertain,
+    'delivered', coalesce((reached ->> 'delivered')::int, 0), 'read', coalesce((reached ->> 'read')::int, 0),
+    'replied', coalesce((reached ->> 'replied')::int, 0), 'messagesPerMinute', round(per_minute),
+    'eta', case when per_minute > 0 and done < c.total_recipients
+      then to_char((now + (c.total_recipients - done) / per_minute * interval '1 minute') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') end));
+  perform pg_notify('campanile', of_campaign::text);
+  return true;
+end $function$;
+
+CREATE OR REPLACE FUNCTION campanile.turn_at_full_speed(of_campaign uuid, of_lot integer, of_token bigint, positions integer[], refs text[], ask_from integer, ask_to integer, ends boolean, lease interval, onward uuid, OUT held boolean, OUT gone_on boolean, OUT waited_ms double precision, OUT next_first integer, OUT next_last integer, OUT next_token bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+declare
+  began constant timestamptz := campanile.clock();
+  at timestamptz;
+  c record;
+  cap_found int;
+  doors_closed bigint;
+  is_open boolean;
+begin
+  perform from lot where campaign_id = of_campaign and first = of_lot and token = of_token and holder is not null for no key update;
+  held := found;
+  if not held then return; end if;
+  insert into message (campaign_id, stage, position, attempt, state, provider_ref, at)
+    select of_campaign, 1, o.position, 1, 'accepted', o.ref, now.at
+    from (select campanile.clock() as at offset 0) now, unnest(positions, refs) as o (position, ref);
+  select k.workspace_id, k.channel, k.state, k.expires_at, k.sender_id, k.delay_between_batches_ms, s.blocked_reason, s.cap_scope_id into strict c
+    from campaign k join sender s on s.workspace_id = k.workspace_id and s.id = k.sender_id where k.id = of_campaign for no key update of k;
+  select cap into strict cap_found from cap_scope where id = c.cap_scope_id for no key update;
+  select count(*) filter (where per_second is not null or current_per_second is not null or probing or hold_until > campanile.clock()) into doors_closed
+    from (select * from pace where owner_id in (of_campaign, c.sender_id) order by owner_id for no key update) door;
+  at := campanile.clock();
+  waited_ms := extract(epoch from at - began) * 1000;
+  is_open := c.state = 'running' and c.blocked_reason is null and cap_found is null and doors_closed = 0 and (c.expires_at is null or c.expires_at > at);
+  if ends then
+    delete from lot where campaign_id = of_campaign and first = of_lot and c.delay_between_batches_ms = 0
+      and last - first + 1 = (select count(*) from message m where m.campaign_id = of_campaign and m.stage = 1 and m.position between lot.first and lot.last);
+    gone_on := found;
+    if gone_on and is_open and onward is not null then
+      update lot set holder = onward, token = token + 1, lease_until = at + lease
+        where campaign_id = of_campaign and first = (
+          select free.first from lot free where free.campaign_id = of_campaign and free.holder is null and free.token = 0 and free.due_at <= at
+          order by free.first limit 1 for no key update skip locked)
+        returning first, last, token into next_first, next_last, next_token;
+    end if;
+  else
+    gone_on := is_open and not exists (select from recipient r
+      join suppression s on s.workspace_id = c.workspace_id and s.channel = c.channel and s.address = r.address
+      where r.campaign_id = of_campaign and r.position between ask_from and ask_to);
+    if gone_on then
+      update lot set handed = coalesce(ask_to, handed), lease_until = at + lease where campaign_id = of_campaign and first = of_lot;
+    end if;
+  end if;
+  if cardinality(positions) > 0 then
+    insert into dispatch_count as d (campaign_id, stage, accepted) values (of_campaign, 1, cardinality(positions))
+      on conflict (campaign_id, stage) do update set accepted = d.accepted + excluded.accepted;
+  end if;
+end $function$;
 
 create table api_key (
   id uuid not null,
@@ -100,6 +300,8 @@ create table campaign (
   paused_at timestamp with time zone,
   completed_at timestamp with time zone,
   deleted_at timestamp with time zone,
+  audience_exclude jsonb not null default '{}'::jsonb,
+  plan_filter jsonb,
   constraint campaign_pkey PRIMARY KEY (workspace_id, id),
   constraint campaign_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspace(id),
   constraint campaign_workspace_id_sender_id_fkey FOREIGN KEY (workspace_id, sender_id) REFERENCES sender(workspace_id, id),
@@ -124,6 +326,16 @@ CREATE INDEX campaign_state ON campanile.campaign USING btree (state) WHERE (del
 CREATE INDEX campaign_unstated ON campanile.campaign USING btree (completed_at) WHERE ((statement IS NULL) AND (state = ANY (ARRAY['stopped'::text, 'failed'::text])));
 CREATE UNIQUE INDEX campaign_id ON campanile.campaign USING btree (id);
 CREATE TRIGGER campaign_legal_transition BEFORE UPDATE OF state ON campanile.campaign FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION legal_transition();
+CREATE TRIGGER campaign_not_while_regressed BEFORE UPDATE OF state ON campanile.campaign FOR EACH ROW WHEN (((old.state IS DISTINCT FROM new.state) AND (new.state = ANY (ARRAY['preparing'::text, 'running'::text])))) EXECUTE FUNCTION not_while_regressed();
+
+create table campaign_progress (
+  campaign_id uuid not null,
+  processed integer not null,
+  heard integer not null,
+  per_minute numeric not null,
+  at timestamp with time zone not null,
+  constraint campaign_progress_pkey PRIMARY KEY (campaign_id)
+) with (fillfactor=50);
 
 create table campaign_transition (
   from_state text not null,
@@ -143,6 +355,7 @@ create table cap_scope (
   constraint cap_scope_cap_check CHECK ((cap >= 0)),
   constraint cap_scope_used_check CHECK ((used >= 0))
 ) with (fillfactor=50);
+CREATE TRIGGER cap_scope_cap_begins BEFORE UPDATE OF cap ON campanile.cap_scope FOR EACH ROW WHEN (((old.cap IS NULL) AND (new.cap IS NOT NULL))) EXECUTE FUNCTION cap_begins();
 
 create table contact (
   workspace_id uuid not null,
@@ -183,7 +396,18 @@ create table event (
   name text not null,
   body jsonb not null,
   at timestamp with time zone not null default clock(),
+  "position" bigint,
   constraint event_pkey PRIMARY KEY (campaign_id, seq)
+);
+CREATE INDEX event_unplaced ON campanile.event USING btree (campaign_id, seq) WHERE ("position" IS NULL);
+CREATE UNIQUE INDEX event_position ON campanile.event USING btree ("position") WHERE ("position" IS NOT NULL);
+CREATE TRIGGER event_is_delivered AFTER INSERT ON campanile.event FOR EACH ROW EXECUTE FUNCTION deliver_event();
+
+create table event_tail (
+  one boolean not null default true,
+  "position" bigint not null,
+  constraint event_tail_pkey PRIMARY KEY (one),
+  constraint event_tail_one_check CHECK (one)
 );
 
 create table idempotency (
@@ -242,6 +466,11 @@ create table inbox (
 );
 CREATE INDEX inbox_new ON campanile.inbox USING btree (id) WHERE (state = 'new'::text);
 
+create table installation (
+  id uuid not null
+);
+CREATE UNIQUE INDEX installation_is_one ON campanile.installation USING btree ((true));
+
 create table lease (
   name text not null,
   holder uuid not null,
@@ -262,6 +491,8 @@ create table list (
   constraint list_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspace(id)
 );
 CREATE UNIQUE INDEX list_name ON campanile.list USING btree (workspace_id, name) WHERE (campaign_id IS NULL);
+CREATE TRIGGER list_keeps_its_key BEFORE UPDATE OF workspace_id, id ON campanile.list FOR EACH ROW WHEN (((old.workspace_id IS DISTINCT FROM new.workspace_id) OR (old.id IS DISTINCT FROM new.id))) EXECUTE FUNCTION refuse_another_key();
+CREATE TRIGGER list_takes_its_members AFTER DELETE ON campanile.list REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION delete_members();
 
 create table list_member (
   workspace_id uuid not null,
@@ -269,11 +500,12 @@ create table list_member (
   contact_id uuid not null,
   ordinal bigint not null generated always as identity,
   constraint list_member_pkey PRIMARY KEY (list_id, contact_id),
-  constraint list_member_workspace_id_contact_id_fkey FOREIGN KEY (workspace_id, contact_id) REFERENCES contact(workspace_id, id) ON DELETE CASCADE,
-  constraint list_member_workspace_id_list_id_fkey FOREIGN KEY (workspace_id, list_id) REFERENCES list(workspace_id, id) ON DELETE CASCADE
+  constraint list_member_workspace_id_contact_id_fkey FOREIGN KEY (workspace_id, contact_id) REFERENCES contact(workspace_id, id) ON DELETE CASCADE
 );
 CREATE INDEX list_member_contact ON campanile.list_member USING btree (workspace_id, contact_id);
 CREATE UNIQUE INDEX list_member_order ON campanile.list_member USING btree (list_id, ordinal);
+CREATE TRIGGER member_has_a_list AFTER INSERT ON campanile.list_member REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION members_have_a_list();
+CREATE TRIGGER moved_member_has_a_list AFTER UPDATE ON campanile.list_member REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION members_have_a_list();
 
 create table lot (
   campaign_id uuid not null,
@@ -311,11 +543,10 @@ create table message (
   constraint queued_is_due CHECK (((state <> 'queued'::text) OR (due_at IS NOT NULL))),
   constraint refused_says_why CHECK (((state <> ALL (ARRAY['failed'::text, 'skipped'::text])) OR (code IS NOT NULL)))
 ) with (fillfactor=90);
-CREATE INDEX message_due ON campanile.message USING btree (due_at) WHERE (state = 'queued'::text);
+CREATE INDEX message_due ON campanile.message USING btree (campaign_id, due_at) WHERE (state = 'queued'::text);
 CREATE INDEX message_handing ON campanile.message USING btree (lease_until) WHERE (state = 'handing'::text);
 CREATE INDEX message_in_doubt ON campanile.message USING btree (campaign_id, stage, "position") WHERE (state = ANY (ARRAY['uncertain'::text, 'queued'::text]));
 CREATE INDEX message_not_accepted ON campanile.message USING btree (campaign_id, state, "position") WHERE (state <> 'accepted'::text);
-CREATE INDEX message_provider_ref ON campanile.message USING hash (provider_ref);
 
 create table migration (
   number integer not null,
@@ -373,6 +604,7 @@ create table receipt (
   constraint receipt_kind_check CHECK ((kind = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text, 'replied'::text, 'failed'::text])))
 );
 CREATE INDEX receipt_failed ON campanile.receipt USING btree (campaign_id, stage, "position") WHERE (kind = 'failed'::text);
+CREATE INDEX receipt_sent_ref ON campanile.receipt USING hash (provider_ref) WHERE (kind = 'sent'::text);
 
 create table receipt_count (
   campaign_id uuid not null,
@@ -397,6 +629,25 @@ create table recipient (
 );
 CREATE INDEX recipient_address ON campanile.recipient USING btree (workspace_id, address);
 CREATE INDEX recipient_contact ON campanile.recipient USING btree (workspace_id, contact_id);
+
+create table regression (
+  id bigint not null generated always as identity,
+  what text not null,
+  noticed_at timestamp with time zone not null,
+  accepted_at timestamp with time zone,
+  constraint regression_pkey PRIMARY KEY (id)
+);
+
+create table segment (
+  workspace_id uuid not null,
+  id uuid not null,
+  name text not null,
+  filter jsonb not null,
+  created_at timestamp with time zone not null default clock(),
+  constraint segment_pkey PRIMARY KEY (workspace_id, id),
+  constraint segment_workspace_id_name_key UNIQUE (workspace_id, name),
+  constraint segment_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspace(id)
+);
 
 create table sender (
   workspace_id uuid not null,
@@ -465,6 +716,61 @@ create table unmatched (
   constraint unmatched_inbox_id_fkey FOREIGN KEY (inbox_id) REFERENCES inbox(id)
 );
 CREATE INDEX unmatched_due ON campanile.unmatched USING btree (due_at) WHERE (given_up_at IS NULL);
+
+create table watermark (
+  owner uuid not null,
+  at timestamp with time zone not null,
+  constraint watermark_pkey PRIMARY KEY (owner)
+) with (fillfactor=50);
+
+create table webhook_delivery (
+  id text not null,
+  workspace_id uuid not null,
+  endpoint_id uuid not null,
+  campaign_id uuid not null,
+  seq bigint not null,
+  event_at timestamp with time zone not null,
+  state text not null default 'pending'::text,
+  attempts integer not null default 0,
+  due_at timestamp with time zone not null,
+  token bigint not null default 0,
+  lease_until timestamp with time zone,
+  last_status integer,
+  last_cause text,
+  delivered_at timestamp with time zone,
+  constraint webhook_delivery_pkey PRIMARY KEY (id),
+  constraint webhook_delivery_endpoint_id_campaign_id_seq_key UNIQUE (endpoint_id, campaign_id, seq),
+  constraint webhook_delivery_campaign_id_seq_fkey FOREIGN KEY (campaign_id, seq) REFERENCES event(campaign_id, seq) ON DELETE CASCADE,
+  constraint webhook_delivery_workspace_id_campaign_id_fkey FOREIGN KEY (workspace_id, campaign_id) REFERENCES campaign(workspace_id, id),
+  constraint webhook_delivery_workspace_id_endpoint_id_fkey FOREIGN KEY (workspace_id, endpoint_id) REFERENCES webhook_endpoint(workspace_id, id),
+  constraint delivered_says_when CHECK (((state = 'delivered'::text) = (delivered_at IS NOT NULL))),
+  constraint webhook_delivery_id_check CHECK ((id ~~ 'msg\_%'::text)),
+  constraint webhook_delivery_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'delivered'::text, 'dead'::text])))
+);
+CREATE INDEX webhook_delivery_due ON campanile.webhook_delivery USING btree (endpoint_id, due_at) WHERE (state = 'pending'::text);
+CREATE INDEX webhook_delivery_leased ON campanile.webhook_delivery USING btree (endpoint_id, lease_until) WHERE (lease_until IS NOT NULL);
+CREATE INDEX webhook_delivery_told ON campanile.webhook_delivery USING btree (endpoint_id, state, event_at, id);
+
+create table webhook_endpoint (
+  workspace_id uuid not null,
+  id uuid not null,
+  url text not null,
+  events text[],
+  secret bytea,
+  previous_secret bytea,
+  previous_secret_until timestamp with time zone,
+  disabled_at timestamp with time zone,
+  disabled_reason text,
+  created_at timestamp with time zone not null default clock(),
+  deleted_at timestamp with time zone,
+  constraint webhook_endpoint_pkey PRIMARY KEY (workspace_id, id),
+  constraint webhook_endpoint_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspace(id),
+  constraint deleted_is_disabled CHECK (((deleted_at IS NULL) OR (disabled_at IS NOT NULL))),
+  constraint enabled_can_sign CHECK (((disabled_at IS NOT NULL) OR (secret IS NOT NULL))),
+  constraint previous_has_an_end CHECK (((previous_secret IS NULL) = (previous_secret_until IS NULL))),
+  constraint webhook_endpoint_events_check CHECK ((cardinality(events) > 0))
+);
+CREATE INDEX webhook_endpoint_enabled ON campanile.webhook_endpoint USING btree (workspace_id) WHERE (disabled_at IS NULL);
 
 create table workspace (
   id uuid not null,

@@ -7,7 +7,7 @@ const LINES_MAX = 300;
 const EMPTY_NAMES = /(manager|service|helper|util|common|misc|info|processor)/i;
 
 const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { encoding: "utf8" }).trim().split("\n");
-const code = tracked.filter((path) => /^(src|vendor|test|bin|docs|examples)\/.*\.(ts|mjs|js)$/.test(path));
+const code = tracked.filter((path) => /^(src|vendor|test|bin|docs|examples|bench)\/.*\.(ts|mjs|js)$/.test(path));
 const product = code.filter((path) => /^(src|vendor)\//.test(path) && !path.endsWith(".test.ts"));
 const read = (path: string) => readFileSync(path, "utf8");
 const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");

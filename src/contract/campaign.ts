@@ -2,7 +2,7 @@ import { z } from "zod";
 import { PersonGiven, VariableValues } from "./recipient.ts";
 import { Id, Instant, Text } from "./wire.ts";
 
-const CampaignStatus = z.enum(["draft", "scheduled", "preparing", "running", "paused", "completed", "stopped", "failed"]);
+export const CampaignStatus = z.enum(["draft", "scheduled", "preparing", "running", "paused", "completed", "stopped", "failed"]);
 
 const Liquid = z.string().min(1).max(4096).describe('A Liquid text: {{firstName}}, {{ firstName | default: "there" }}.');
 
@@ -49,13 +49,20 @@ const Throttle = z
   })
   .meta({ id: "ThrottleConfig" });
 
+/** In the spelling in which they are stored and compared. */
+const StoredId = Id.toLowerCase();
+const Ids = z.array(StoredId).max(20).optional();
+const Exclude = z
+  .strictObject({ segmentIds: Ids, listIds: Ids, campaignIds: Ids })
+  .meta({ id: "Exclude", description: "Whose people are left out. Of a campaign: whoever was accepted there." });
 const AudienceConfig = z
   .strictObject({
     listId: Id.optional(),
-    segmentId: Id.optional(),
+    segmentId: StoredId.optional(),
     recipients: z.array(PersonGiven).min(1).max(10_000).optional(),
+    exclude: Exclude.optional(),
   })
-  .describe("listId for list, segmentId for segment, recipients for inline; nothing for csv and all.");
+  .describe("listId for list, segmentId for segment, recipients for inline; nothing of these for csv and all. exclude for any of them.");
 
 /** Which field of audienceConfig each type of audience needs; the others it must not have. */
 const needs = { list: "listId", segment: "segmentId", inline: "recipients", csv: null, all: null } as const;
@@ -78,11 +85,10 @@ function crossCheck(campaign: Crossed, context: z.RefinementCtx): void {
   if (messageType === "text" && template !== undefined) wrong("A text message has no template", "template");
   if (messageType === "template" && template === undefined) wrong("A template message needs a template", "template");
   if (messageType === "template" && messageContent !== undefined) wrong("A template message takes its text from the template", "messageContent");
-  if (audienceType === "segment") wrong("Segments are not available yet; use list, csv, inline or all", "audienceType");
   const field = audienceType === undefined ? undefined : needs[audienceType];
   if (field && audienceConfig[field] === undefined) wrong(`An audience of type ${audienceType} needs it`, "audienceConfig", field);
   if (field !== undefined) {
-    for (const other of Object.keys(audienceConfig).filter((name) => name !== field))
+    for (const other of Object.keys(audienceConfig).filter((name) => name !== field && name !== "exclude"))
       wrong(`An audience of type ${audienceType} has no ${other}`, "audienceConfig", other);
   }
   if (scheduleType === "scheduled" && scheduledAt === undefined) wrong("A scheduled campaign needs the instant", "scheduledAt");
@@ -168,7 +174,7 @@ export const Campaign = z
       .nullable()
       .describe("With its parameters as WhatsApp takes them, still Liquid texts."),
     audienceType: fields.audienceType,
-    audienceConfig: z.object({ listId: Id.optional() }),
+    audienceConfig: z.object({ listId: Id.optional(), segmentId: Id.optional(), exclude: Exclude.optional() }),
     scheduleType: fields.scheduleType,
     scheduledAt: Instant.nullable(),
     throttleConfig: z.object({ messagesPerMinute: z.number().nullable(), batchSize: z.int().nullable(), delayBetweenBatches: z.int() }),

@@ -3,7 +3,11 @@ import { ExactNumber } from "./recipient.ts";
 import { Id, Instant, PageQuery, Text } from "./wire.ts";
 
 const AttributeValue = z.union([z.string().max(4_096), ExactNumber, z.boolean(), z.null()]);
-const Attributes = z.record(z.string().min(1).max(100), AttributeValue);
+const Tags = z.array(Text(100)).max(200);
+const Attributes = z.record(z.string().min(1).max(100), z.union([AttributeValue, Tags])).superRefine((attributes, context) => {
+  const lists = Object.entries(attributes).filter(([name, value]) => Array.isArray(value) && name !== "tags");
+  for (const [name] of lists) context.addIssue({ code: "custom", path: [name], message: "Only the attribute tags may be a list" });
+});
 const Name = z.string().trim().max(200);
 
 const given = {
@@ -22,10 +26,18 @@ const country = z
 
 /** A contact is its phone; without one, its e-mail address. One that is there already is changed. */
 export const ContactGiven = z
-  .strictObject({ ...given, attributes: Attributes.optional().describe("Added to those that are known."), country })
+  .strictObject({
+    ...given,
+    attributes: Attributes.optional().describe("Added to those that are known. The attribute tags may be a list of texts."),
+    country,
+  })
   .meta({ id: "ContactGiven" });
 export const ContactEdit = z
-  .strictObject({ ...given, attributes: Attributes.optional().describe("Replace all of those that are known."), country })
+  .strictObject({
+    ...given,
+    attributes: Attributes.optional().describe("Replace all of those that are known. The attribute tags may be a list of texts."),
+    country,
+  })
   .meta({ id: "ContactEdit", description: "Changes what is given; null empties a field." });
 
 export const Contact = z

@@ -61,6 +61,10 @@ export const RecipientTimeline = Recipient.omit({ attempts: true, receipts: true
     receipts: z.array(
       z.object({ attempt: z.int(), kind: Reach, at: Instant, receivedAt: Instant, code: z.string().nullable(), cause: z.string().nullable() }),
     ),
+    story: z
+      .array(z.object({ at: Instant.nullable(), text: z.string(), code: z.string().nullable(), advice: z.string().nullable() }))
+      .describe("What happened and why, in order and in plain words; advice says what to do about it."),
+    next: z.string().describe("What comes next for this person."),
   })
   .meta({ id: "RecipientTimeline" });
 

@@ -1,4 +1,4 @@
-import { type Door, type Slots, takeSlots } from "./pace.ts";
+import { type Door, type Rivals, type Slots, takeSlots } from "./pace.ts";
 
 /** A message that asks to be sent next; `skip` when it is known already that it cannot be. */
 export interface Candidate {
@@ -22,7 +22,8 @@ export interface Limits {
   /** Messages to mark at most. */
   readonly room: number;
   /** How long it takes from `now` until a mark is committed. */
-  readonly leadMs?: number;
+  readonly leadMs?: number | undefined;
+  readonly rivals?: Rivals | undefined;
 }
 
 interface Grant<C> {
@@ -65,7 +66,7 @@ export function admit<C extends Candidate>(candidates: readonly C[], limits: Lim
     } else skipped.push({ candidate, skip, index: covered });
     covered++;
   }
-  const slots = takeSlots(limits.doors, asking.length, limits.now, limits.leadMs);
+  const slots = takeSlots(limits.doors, asking.length, limits.now, limits);
   const granted = asking.slice(0, slots.at.length).map(({ candidate, opens }, i) => ({ candidate, opens, slotAt: slots.at[i] ?? limits.now }));
   const refused = asking[slots.at.length];
   if (refused === undefined) return { skipped, granted, covered, slots, limitedBy };

@@ -16,10 +16,15 @@ export const SEND_TIMEOUT_MS = 10_000;
 export const LEASE_MS = 20_000;
 /** A held lot's lease is renewed at least so often. */
 export const RENEW_MS = 3_000;
+/**
+ * Lots of one campaign held at a time, by whichever engines: they take turns under the campaign's lock, so more only lengthen its queue,
+ * in which a pause stands too. One where a pace or a cap limits it: then what counts is who comes next, not how many ask.
+ */
+export const HOLDERS_MAX = 8;
 /** After an expired lease, before the lot is recovered. Every call of a living holder ended before the lease did. */
 export const RECOVERY_MARGIN_MS = 2_000;
 /** Outcomes are written together, so long after the first of them: at full speed, and at a pace. */
-export const FLUSH_MS = 20;
+export const FLUSH_MS = 50;
 export const FLUSH_PACED_MS = 100;
 /** Tries of one message that the provider refused for the time being. */
 export const ATTEMPTS_MAX = 3;
@@ -35,6 +40,8 @@ export const BREAKER_SHARE = 0.2;
 export const BREAKER_HOLD_MS = 30_000;
 /** `onUncertain: resend` waits so long for a receipt before it sends again. */
 export const RESEND_AFTER_MS = 15 * 60_000;
+/** A campaign that could not begin within so long after its time, because nothing ran, does not begin by itself any more. */
+export const LATE_START_MAX_MS = 3_600_000;
 /** First messages that all fail in a way that may be the campaign's own fault pause it. */
 export const FIRST_FAILURES_MAX = 20;
 /** `execute-batch` (document 004): recipients per call, one after the other, and the answer's time limit. */

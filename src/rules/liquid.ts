@@ -17,6 +17,9 @@ const REMOVED_TAGS = ["include", "render", "layout", "block"];
 /** Filters that read a text as Liquid, and one that draws lots: the same values must always give the same text. */
 const REMOVED_FILTERS = ["where_exp", "reject_exp", "group_by_exp", "has_exp", "find_exp", "find_index_exp", "sample"];
 
+/** Filters that calculate. Of words, or by nought, they would make "Your share: NaN", which nobody should be sent. */
+const CALCULATING_FILTERS = ["abs", "at_least", "at_most", "ceil", "divided_by", "floor", "minus", "modulo", "plus", "round", "sum", "times"];
+
 function openEngine(): Liquid {
   const engine = new Liquid({
     templates: {}, // no files: by default {% include %} reads from the working directory
@@ -30,6 +33,7 @@ function openEngine(): Liquid {
   });
   for (const tag of REMOVED_TAGS) delete engine.tags[tag];
   for (const filter of REMOVED_FILTERS) engine.unregisterFilter(filter);
+  for (const name of CALCULATING_FILTERS) calculateOnly(engine, name);
   const { renderer } = engine;
   const renderTemplates = renderer.renderTemplates;
   renderer.renderTemplates = (templates, context, emitter) => {
@@ -37,6 +41,16 @@ function openEngine(): Liquid {
     return renderTemplates.call(renderer, templates, context, emitter);
   };
   return engine;
+}
+
+function calculateOnly(engine: Liquid, name: string): void {
+  const filter = engine.filters[name];
+  if (typeof filter !== "function") throw new Error(`liquidjs has no filter ${name}`);
+  engine.registerFilter(name, function (this: unknown, ...args: unknown[]) {
+    const result: unknown = Reflect.apply(filter, this, args);
+    if (typeof result === "number" && !Number.isFinite(result)) throw new Error(`${name} has no result here`);
+    return result;
+  });
 }
 
 const engine = openEngine();

@@ -52,6 +52,7 @@ type Found = Record<string, Variable[]>;
 
 export class Liquid {
   readonly tags: Record<string, unknown>;
+  readonly filters: Record<string, unknown>;
   readonly renderer: { renderTemplates(templates: Template[], context: Context, emitter?: unknown): IterableIterator<unknown> };
   constructor(options: {
     templates: Record<string, string>;
@@ -63,6 +64,7 @@ export class Liquid {
     timezoneOffset: number;
     locale: string;
   });
+  registerFilter(name: string, filter: (...args: unknown[]) => unknown): void;
   unregisterFilter(name: string): void;
   parse(source: string): Template[];
   renderSync(templates: Template[], scope: object): unknown;

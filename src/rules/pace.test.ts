@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HORIZON_MS } from "./limits.ts";
-import { type Door, rateOf, slowerRate, takeSlots, windowOf } from "./pace.ts";
+import { type Door, isRecovered, rateOf, slowerRate, takeSlots, windowOf } from "./pace.ts";
 
 const door = (change: Partial<Door> = {}): Door => ({
   ownerId: "d",
@@ -84,6 +84,9 @@ describe("a throttled sender", () => {
     const unlimited = door({ loweredTo: slowerRate(door(), 0), holdUntil: 0 });
     expect(rateOf(unlimited, 0)).toBe(40);
     expect(rateOf(unlimited, 60_000)).toBeNull();
+    expect([29_000, 30_000].map((now) => isRecovered(unlimited, now))).toEqual([false, true]);
+    expect(isRecovered({ ...unlimited, probing: true }, 60_000)).toBe(false);
+    expect(isRecovered(door(), 60_000)).toBe(false);
   });
 });
 

@@ -82,6 +82,15 @@ export const variables = z.object({
       description: "A key with all rights in the default workspace, made sure of at each start. Without it one is generated and printed once.",
       allowed: "at least 16 characters",
     } satisfies Note),
+  WEBHOOKS_ALLOW_PRIVATE: oneOf(["true", "false"] as const)
+    .default("false")
+    .meta({
+      group: "Server",
+      description:
+        "true lets outgoing webhooks go to addresses of this machine and of private networks, and over plain http. Link-local addresses, " +
+        "where clouds hand out credentials, stay closed.",
+      allowed: "true or false",
+    } satisfies Note),
   DATABASE_URL: databaseUrl("The Postgres (15 or later) to use. Without it an embedded one is started in the data directory."),
   CAMPAIGN_DATABASE_URL: databaseUrl("Another name of DATABASE_URL; DATABASE_URL wins."),
   CAMPANILE_DATA_DIR: z
@@ -92,6 +101,13 @@ export const variables = z.object({
       description: "Where the embedded database and the generated secret live. Readable by its owner only.",
       allowed: "a directory",
     } satisfies Note),
+  CAMPANILE_WATERMARK_DIR: text({
+    group: "Storage",
+    description:
+      "Where this machine remembers up to when it knew its database, to notice that an older one was restored; the data directory when not set. " +
+      "What is restored along with the database notices nothing: with the embedded one, name a directory that no backup puts back.",
+    allowed: "a directory that outlives the process",
+  }),
   CAMPANILE_SECRET: z
     .string()
     .min(16)
@@ -169,6 +185,14 @@ export const variables = z.object({
       description: "Whose midnight begins a calendar day.",
       allowed: "an IANA time zone, such as Asia/Kolkata",
     } satisfies Note),
+  DISK_FREE_BYTES_MIN: whole(0, 1024 ** 4)
+    .default(256 * 1024 ** 2)
+    .meta({
+      group: "Limits",
+      description:
+        "With fewer bytes free on the disk of the database, when that is on this machine, nothing is sent until there is more: Postgres would stop altogether. 0: never mind.",
+      allowed: "a whole number from 0 to 1099511627776",
+    } satisfies Note),
   CSV_BYTES_MAX: whole(1024, 1024 ** 4)
     .default(2 * 1024 ** 3)
     .meta({
@@ -239,8 +263,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     publicUrl: values.PUBLIC_URL,
     serviceType: values.SERVICE_TYPE,
     apiKey: values.CAMPANILE_API_KEY,
+    webhooksAllowPrivate: values.WEBHOOKS_ALLOW_PRIVATE === "true",
     databaseUrl: values.DATABASE_URL ?? values.CAMPAIGN_DATABASE_URL,
     dataDir: values.CAMPANILE_DATA_DIR,
+    watermarkDir: values.CAMPANILE_WATERMARK_DIR ?? values.CAMPANILE_DATA_DIR,
     secret: values.CAMPANILE_SECRET,
     /** The default WhatsApp sender; undefined when the environment names none. */
     defaultSender: metaOf(values),
@@ -251,6 +277,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     dailyCap: values.DAILY_CAP,
     /** Null: any rolling 24 hours. */
     capCalendarZone: values.DAILY_CAP_WINDOW === "calendar" ? values.DAILY_CAP_TIME_ZONE : null,
+    diskFreeBytesMin: values.DISK_FREE_BYTES_MIN,
     csvBytesMax: values.CSV_BYTES_MAX,
     logLevel: debug && values.LOG_LEVEL !== "trace" ? ("debug" as const) : values.LOG_LEVEL,
     warnings: Object.freeze(warningsOf(env)),

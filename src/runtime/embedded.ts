@@ -135,8 +135,9 @@ function launch(cluster: Cluster, settings: Readonly<Record<string, string>>): L
     pid: child.pid,
     hasEnded: () => hasEnded,
     assertPassing() {
-      const said = failure === undefined ? lastLines(readFileSync(logPath).subarray(from).toString()) : String(failure);
-      if (!passing.test(said)) throw new Error(`Postgres did not start in ${cluster.data}:\n${said}`);
+      // All of it: what is left of the server before writes its last words into the same log, between and after those of this one.
+      const said = failure === undefined ? readFileSync(logPath).subarray(from).toString() : String(failure);
+      if (!passing.test(said)) throw new Error(`Postgres did not start in ${cluster.data}:\n${lastLines(said)}`);
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
+import { isPassing } from "./postgres.ts";
 
 export interface Loop {
   readonly name: string;
@@ -38,7 +39,8 @@ export function startLoop({ name, step, restMs }: Loop, { clock, log }: { clock:
         if (done === 0) await rest(await restMs());
       } catch (error) {
         errors++;
-        log.error({ err: error, loop: name }, `the ${name} loop failed; it goes on`);
+        // A database that is away for a moment is no bug; everything else is.
+        log[isPassing(error) ? "warn" : "error"]({ err: error, loop: name }, `the ${name} loop failed; it goes on`);
         await rest(Math.min(ERROR_REST_MAX_MS, 100 * 2 ** errors));
       }
     }

@@ -19,6 +19,12 @@ export function createMetrics() {
       labelNames: ["code"] as const,
       registers: [registry],
     }),
+    webhookDeliveries: new Counter({
+      name: "campanile_webhook_deliveries_total",
+      help: "Tries to deliver an outgoing webhook, by what became of it: delivered, retried (it will be), dead (given up).",
+      labelNames: ["result"] as const,
+      registers: [registry],
+    }),
   };
 }
 

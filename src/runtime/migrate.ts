@@ -72,7 +72,7 @@ async function recorded(sql: Sql): Promise<Recorded[]> {
 
 function pendingOf(migrations: readonly Migration[], done: readonly Recorded[]): Migration[] {
   for (const { number, name, checksum, appliedAt } of done) {
-    const migration = migrations[number - 1];
+    const migration = migrations.find((one) => one.number === number);
     if (migration === undefined) {
       throw new Error(
         `This database is newer than this program: it has migration ${name}, the newest known here is ${migrations.at(-1)?.name ?? "none"}. ` +
@@ -86,16 +86,21 @@ function pendingOf(migrations: readonly Migration[], done: readonly Recorded[]):
       );
     }
   }
-  return migrations.slice(done.length);
+  const numbers = new Set(done.map(({ number }) => number));
+  return migrations.filter(({ number }) => !numbers.has(number));
 }
 
-/** The migrations of `folder` in order, numbered 1, 2, 3 … without a gap. */
+/**
+ * The migrations of `folder` in order. No number is there twice; one may be missing, for two that are written at the same time must not
+ * wait for each other: whichever comes later is applied then.
+ */
 export async function readMigrations(folder: string = ownFolder()): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".sql")).sort();
   return Promise.all(
     names.map(async (name, at) => {
       const number = Number(/^(\d{4})_\w+\.sql$/.exec(name)?.[1]);
-      if (number !== at + 1) throw new Error(`${join(folder, name)}: a migration is named NNNN_words.sql, and this should have number ${at + 1}.`);
+      if (!(number > Number(names[at - 1]?.slice(0, 4) ?? 0)))
+        throw new Error(`${join(folder, name)}: a migration is named NNNN_words.sql, and no other may have its number.`);
       const text = (await readFile(join(folder, name), "utf8")).replaceAll("\r\n", "\n");
       return { number, name, text, checksum: createHash("sha256").update(text).digest("hex") };
     }),

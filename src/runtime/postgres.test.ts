@@ -3,7 +3,7 @@ import { type CutLine, cutLine } from "../../test/support/cut-line.ts";
 import { addressOf, asAdmin, type FreshDatabase, freshDatabase } from "../../test/support/database.ts";
 import type { Clock } from "./clock.ts";
 import { seededLuck } from "./luck.ts";
-import { assertServer, connect, type Database, isConnectionLost, isUnreachable, type Sql, transaction } from "./postgres.ts";
+import { assertServer, conditional, connect, type Database, isConnectionLost, isUnreachable, type Sql, statement, transaction } from "./postgres.ts";
 
 let database: FreshDatabase;
 let sql: Database;
@@ -56,7 +56,7 @@ test("every session has its limits, its schema and UTC", async () => {
     select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
       current_setting('idle_in_transaction_session_timeout') as idle, current_setting('timezone') as zone,
       current_setting('search_path') as path, current_setting('application_name') as name`;
-  expect(row).toEqual({ statement: "1min", lock: "10s", idle: "1min", zone: "UTC", path: "campanile", name: "campanile" });
+  expect(row).toEqual({ statement: "1min", lock: "10s", idle: "8s", zone: "UTC", path: "campanile", name: "campanile" });
 });
 
 test("an address may name the socket's folder, the user and the port as libpq allows", async () => {
@@ -113,6 +113,63 @@ describe("transaction", () => {
       return row?.["level"];
     });
     expect(level).toBe("read committed");
+  });
+});
+
+describe("a condition", () => {
+  /** A pool whose condition is broken until it is restored, `times` times in a row. */
+  function conditioned(times: number) {
+    const told = { restored: 0 };
+    const pool = conditional(sql, {
+      holds: (inner) => (told.restored < times ? inner`false` : inner`true`),
+      restore: async () => void told.restored++,
+    });
+    return { pool, told };
+  }
+  const add = (pool: Database, name: string) =>
+    transaction(pool, async (inner) => {
+      await inner`insert into town (name) values (${name})`;
+      return name;
+    });
+  const count = async (name: string) => (await sql`select 1 from town where name = ${name}`).length;
+
+  test("that is broken: nothing is committed until it is restored", async () => {
+    const { pool, told } = conditioned(2);
+    expect(await add(pool, "Enns")).toBe("Enns");
+    expect([told.restored, await count("Enns")]).toEqual([2, 1]);
+  });
+
+  test("that stays broken: nothing is committed, and the caller is told", async () => {
+    const { pool, told } = conditioned(100);
+    await expect(add(pool, "Steyr")).rejects.toThrow("not the database that was known");
+    expect([told.restored, await count("Steyr")]).toEqual([5, 0]);
+  });
+
+  test("is asked by a single statement too, which does nothing while it is broken", async () => {
+    const { pool, told } = conditioned(1);
+    await sql.unsafe(
+      "create function campanile.found(name text) returns text language sql as $$ insert into town (name) values (name) returning name $$",
+    );
+    const found = await statement(pool, async (holds) => {
+      const [row] = await pool<{ name: string | null }[]>`select case when ${holds} then (select campanile.found('Traun')) end as name`;
+      return row?.name ?? null;
+    });
+    expect([found, told.restored, await count("Traun")]).toEqual(["Traun", 1, 1]);
+  });
+
+  test("that is broken explains what failed: it is no error then", async () => {
+    const { pool, told } = conditioned(1);
+    const work = (inner: Sql) => (told.restored === 0 ? inner`select 1 / 0` : inner`select 1 as one`);
+    expect(await transaction(pool, async (inner) => work(inner))).toEqual([{ one: 1 }]);
+  });
+
+  test("that there is none of, holds", async () => {
+    expect(await statement(sql, async (holds) => (await sql<{ it: boolean }[]>`select ${holds} as it`)[0] ?? null)).toEqual({ it: true });
+  });
+
+  test("passes on what failed in a transaction in which it held", async () => {
+    const { pool } = conditioned(0);
+    await expect(transaction(pool, async (inner) => inner`select 1 / 0`)).rejects.toThrow("division by zero");
   });
 });
 
@@ -229,6 +286,22 @@ describe("assertServer", () => {
     await sql.unsafe(`alter database ${database.name} set synchronous_commit = ${setting}`);
     await asAdmin(database.url, assertServer);
   }
+
+  test("what it judged holds for every later session, whatever the database or the role is set to meanwhile", async () => {
+    const [{ role } = { role: "" }] = await sql<{ role: string }[]>`select current_user as role`;
+    await sql.unsafe(`alter database ${database.name} set synchronous_commit = remote_apply`);
+    const synchronousCommit = await asAdmin(database.url, assertServer);
+    await sql.unsafe(`alter database ${database.name} set synchronous_commit = off`);
+    await sql.unsafe(`alter role ${role} in database ${database.name} set synchronous_commit = off`);
+    onTestFinished(async () => {
+      await sql.unsafe(`alter database ${database.name} reset synchronous_commit`);
+      await sql.unsafe(`alter role ${role} in database ${database.name} reset synchronous_commit`);
+    });
+    const later = connect(database.url, { max: 1, synchronousCommit });
+    onTestFinished(() => later.end());
+    expect(await later`select current_setting('synchronous_commit') as setting`).toEqual([{ setting: "remote_apply" }]);
+    await expect(asAdmin(database.url, assertServer)).rejects.toThrow("synchronous_commit is off here");
+  });
 
   test("refuses a database that is not UTF-8", async () => {
     const name = `${database.name}_latin1`;

@@ -12,7 +12,8 @@ export type Database = postgres.Sql;
 const SERVER_VERSION_MIN = 150_000;
 const STATEMENT_TIMEOUT_MS = 60_000;
 const LOCK_TIMEOUT_MS = 10_000;
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 60_000;
+/** A process that falls silent inside a transaction keeps its locks for so long: less than others wait for a lock, and than their leases last. */
+const IDLE_IN_TRANSACTION_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_S = 10;
 const IDLE_TIMEOUT_S = 60;
 const RETRIES_MAX = 5;
@@ -26,6 +27,8 @@ export interface ConnectOptions {
   readonly onnotice?: (notice: postgres.Notice) => void;
   /** Never closes a connection for being idle or old: for a session whose locks must stay. */
   readonly lasting?: boolean;
+  /** Of every session, whatever the role or the database is set to meanwhile; by default what they are set to. */
+  readonly synchronousCommit?: string;
   /** Called when a connection has ended, whoever ended it. */
   readonly onclose?: () => void;
 }
@@ -44,6 +47,7 @@ export function connect(target: string, options: ConnectOptions): Database {
     onnotice,
     onclose,
     prepare: true,
+    fetch_types: false,
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: lasting ? undefined : IDLE_TIMEOUT_S,
     ...(lasting ? { max_lifetime: null } : {}),
@@ -52,6 +56,14 @@ export function connect(target: string, options: ConnectOptions): Database {
       bigint: { to: 20, from: [20], serialize: String, parse: safeInteger },
       numeric: { to: 1700, from: [1700], serialize: String, parse: Number },
       date: { to: 1082, from: [1082], serialize: String, parse: String },
+      texts: arrayOf(1009, String),
+      uuids: arrayOf(2951, String),
+      smallints: arrayOf(1005, Number),
+      ints: arrayOf(1007, Number),
+      bigints: arrayOf(1016, safeInteger),
+      floats: arrayOf(1022, Number),
+      instants: arrayOf(1185, (text) => new Date(text)),
+      documents: arrayOf(3807, (text) => JSON.parse(text)),
     },
     connection: {
       application_name: applicationName,
@@ -61,6 +73,7 @@ export function connect(target: string, options: ConnectOptions): Database {
       TimeZone: "UTC",
       DateStyle: "ISO",
       search_path: "campanile",
+      ...(options.synchronousCommit === undefined ? {} : { synchronous_commit: options.synchronousCommit }),
     },
   });
 }
@@ -79,6 +92,31 @@ function partsOf(target: string): [string, postgres.Options<Record<string, never
   return [url.href, { ...parts, port: port === undefined ? undefined : Number(port) }];
 }
 
+/** What needs no quotes in an array; the word NULL does. */
+const PLAIN = /^(?!null$)[\w.:+=@-]+$/i;
+const elementOf = (element: unknown): string => {
+  if (element === null) return "NULL";
+  if (typeof element === "number") return String(element);
+  const text = element instanceof Date ? element.toISOString() : String(element);
+  return PLAIN.test(text) ? text : `"${text.replace(/["\\]/g, "\\$&")}"`;
+};
+
+/**
+ * A one-dimensional array of the type `oid`. The driver has its own way, but it asks every new connection which arrays there are, in a
+ * promise that nobody holds: a line that is cut just then ended the process. It also writes eight times as long.
+ */
+function arrayOf<T>(oid: number, parse: (element: string) => T): postgres.PostgresType {
+  return {
+    to: oid,
+    from: [oid],
+    serialize: (elements: unknown[] | string) => (typeof elements === "string" ? elements : `{${elements.map(elementOf).join()}}`),
+    parse: (text: string) =>
+      Array.from(text.matchAll(/"((?:[^"\\]|\\.)*)"|([^,{}]+)/g), ([, quoted, plain = ""]) =>
+        quoted === undefined ? (plain === "NULL" ? null : parse(plain)) : parse(quoted.replace(/\\(.)/g, "$1")),
+      ),
+  };
+}
+
 function safeInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} does not fit a number; read it as text`);
@@ -88,6 +126,43 @@ function safeInteger(text: string): number {
 export interface TransactionOptions {
   readonly clock?: Clock;
   readonly luck?: Luck;
+}
+
+/** What must hold in every transaction of a pool. */
+export interface Condition {
+  /** A part of a statement that says whether it holds. Asked in the transaction itself, along with its first statement; else nothing is committed. */
+  readonly holds: (sql: Sql) => Fragment;
+  /** Called when it did not hold; the transaction is begun again after that. */
+  readonly restore: () => Promise<unknown>;
+}
+
+const conditions = new WeakMap<Database, Condition>();
+
+/** The same pool, of which no `transaction` commits in which the condition does not hold. */
+export function conditional(sql: Database, condition: Condition): Database {
+  const pool = new Proxy(sql, {});
+  conditions.set(pool, condition);
+  return pool;
+}
+
+const holding = (pool: Database, sql: Sql): Fragment => conditions.get(pool)?.holds(sql) ?? sql`true`;
+
+/**
+ * A transaction of one statement, which does nothing and gives back null unless `holds`. (It is for the statement to see to that, with
+ * `case when`: a `where` may come too late.)
+ */
+export async function statement<T>(sql: Database, ask: (holds: Fragment) => Promise<T | null>): Promise<T> {
+  for (let retries = 0; ; retries++) {
+    const answer = await ask(holding(sql, sql));
+    if (answer !== null) return answer;
+    if (retries === RETRIES_MAX) throw new ConditionBroken(BROKEN);
+    await conditions.get(sql)?.restore();
+  }
+}
+
+const BROKEN = "This is not the database that was known.";
+class ConditionBroken extends Error {
+  override readonly name = "ConditionBroken";
 }
 
 /**
@@ -106,6 +181,10 @@ export async function transaction<T>(
     try {
       return await attempt(sql, work);
     } catch (error) {
+      if (error instanceof ConditionBroken && retries < RETRIES_MAX) {
+        await conditions.get(sql)?.restore();
+        continue;
+      }
       if (retries === RETRIES_MAX || !isConflict(error)) throw error;
       await clock.sleep(RETRY_PAUSE_MS * 2 ** retries * (0.5 + luck.next()));
     }
@@ -116,7 +195,13 @@ async function attempt<T>(sql: Database, work: (sql: Sql) => Promise<T>): Promis
   const loss: { error?: unknown } = {};
   const begun = sql.begin("isolation level read committed", async (inner) => {
     try {
-      return { result: await work(fenced(inner, loss)) };
+      const fence = fenced(inner, loss);
+      // Asked first, for a statement that fails leaves nothing to be asked; and not waited for.
+      const [held, worked] = await Promise.allSettled([conditions.has(sql) ? askHolds(sql, fence) : true, work(fence)]);
+      if (held.status === "fulfilled" && !held.value) throw new ConditionBroken(BROKEN);
+      if (worked.status === "rejected") throw worked.reason;
+      if (held.status === "rejected") throw held.reason;
+      return { result: worked.value };
     } finally {
       // The lost connection itself refuses begin(). Pending for good, it sends neither commit nor rollback after that.
       if ("error" in loss) await new Promise<never>(() => {});
@@ -128,6 +213,11 @@ async function attempt<T>(sql: Database, work: (sql: Sql) => Promise<T>): Promis
     loss.error = error;
     throw error;
   }
+}
+
+async function askHolds(pool: Database, sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ holds: boolean }[]>`select ${holding(pool, sql)} as holds`;
+  return row?.holds === true;
 }
 
 /** `sql`, which takes no more statements once a statement of its own has met the loss of the connection, or begin() has. */
@@ -183,8 +273,11 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** Refuses, in one sentence, a server that does not keep the promises: older than 15, not UTF-8, or answering COMMIT before it is kept. */
-export async function assertServer(sql: Sql): Promise<void> {
+/**
+ * Refuses, in one sentence, a server that does not keep the promises: older than 15, not UTF-8, or answering COMMIT before it is kept.
+ * Gives back when it answers COMMIT (`synchronous_commit`).
+ */
+export async function assertServer(sql: Sql): Promise<string> {
   const [server] = await sql<{ number: number; version: string; encoding: string; commit: string }[]>`
     select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
       current_setting('server_encoding') as encoding, current_setting('synchronous_commit') as commit`;
@@ -201,4 +294,5 @@ export async function assertServer(sql: Sql): Promise<void> {
         "Switch it on for this database: alter database … set synchronous_commit = on.",
     );
   }
+  return server.commit;
 }

@@ -1,10 +1,10 @@
-import { openDeadlines } from "../../src/flow/provider/deadlines.ts";
 import { openPool } from "../../src/flow/provider/open.ts";
 import type { Parcel, Provider } from "../../src/flow/provider/port.ts";
 import { rehearsalProvider } from "../../src/flow/provider/rehearsal.ts";
 import { whatsappProvider } from "../../src/flow/provider/whatsapp/send.ts";
 import { SEND_TIMEOUT_MS } from "../../src/rules/limits.ts";
 import type { Outcome } from "../../src/rules/outcome.ts";
+import { openDeadlines } from "../../src/runtime/deadlines.ts";
 import { startVendor } from "../../vendor/main.ts";
 import type { FaultName } from "../../vendor/settings.ts";
 import { type HandClock, handClock } from "./hand-clock.ts";

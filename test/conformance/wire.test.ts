@@ -1,11 +1,12 @@
 import { createServer, connect as dial, type Socket } from "node:net";
+import { setImmediate as tick } from "node:timers/promises";
 import { buildConnector, Pool } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openDeadlines } from "../../src/flow/provider/deadlines.ts";
 import { openPool } from "../../src/flow/provider/open.ts";
 import type { Parcel, Provider } from "../../src/flow/provider/port.ts";
 import { whatsappProvider } from "../../src/flow/provider/whatsapp/send.ts";
 import { SEND_TIMEOUT_MS } from "../../src/rules/limits.ts";
+import { openDeadlines } from "../../src/runtime/deadlines.ts";
 import { type HandClock, handClock } from "./hand-clock.ts";
 
 const TOKEN = "EAAGcanary123456";
@@ -174,6 +175,7 @@ describe("known not to have been sent", () => {
     });
     const abort = new AbortController();
     const outcome = providerOn(late).send(parcel, abort.signal);
+    await tick();
     if (how === "abort") abort.abort();
     else await clock.pass(SEND_TIMEOUT_MS);
     expect(await outcome).toMatchObject({ ...notSent, code: how === "abort" ? "aborted" : "not_reached" });
@@ -183,6 +185,35 @@ describe("known not to have been sent", () => {
     expect(await providerOn(pool).send(parcel, never)).toMatchObject({ kind: "accepted" });
     expect(wire.requests).toHaveLength(1);
     await late.destroy();
+  });
+
+  test.each(["deadline", "abort"])("the %s comes in the tick in which it was begun", async (how) => {
+    const abort = new AbortController();
+    const outcome = providerOn(pool).send(parcel, abort.signal);
+    if (how === "abort") abort.abort();
+    else await clock.pass(SEND_TIMEOUT_MS);
+    expect(await outcome).toMatchObject({ ...notSent, code: how === "abort" ? "aborted" : "not_reached" });
+    expect(await providerOn(pool).send({ ...parcel, reference: "c1.next" }, never)).toMatchObject({ kind: "accepted" });
+    expect(wire.requests.map((request) => request.includes("c1.next"))).toEqual([true]);
+  });
+
+  test("the process was frozen until after the deadline, and its connection is there before its timer", async () => {
+    let at = 0;
+    let connect = () => {};
+    const dialled = buildConnector({});
+    const slow = new Pool(wire.origin, {
+      connect: (options, back) => {
+        connect = () => dialled(options, back);
+      },
+    });
+    const frozen = openDeadlines({ ...clock, monotonicMs: () => at, sleep: () => new Promise(() => {}) }, SEND_TIMEOUT_MS);
+    const outcome = whatsappProvider({ pool: slow, deadlines: frozen, path: "/v25.0/1055/messages", accessToken: TOKEN }).send(parcel, never);
+    await tick();
+    at = SEND_TIMEOUT_MS;
+    connect();
+    expect(await outcome).toMatchObject(notSent);
+    expect([wire.connections, wire.requests]).toEqual([1, []]);
+    await slow.destroy();
   });
 
   test("the pool is closed", async () => {
@@ -264,6 +295,15 @@ test("a connection that was closed while idle is not used; the message goes over
   const provider = providerOn(pool);
   for (const at of [1, 2, 3]) expect(await provider.send({ ...parcel, reference: `c1.${at}` }, never)).toMatchObject({ kind: "accepted" });
   expect(wire.requests).toHaveLength(3);
+});
+
+test("there are as many connections as calls at once", async () => {
+  const provider = providerOn(pool);
+  const some = async () => {
+    for (let call = 0; call < 20; call++) expect(await provider.send(parcel, never)).toMatchObject({ kind: "accepted" });
+  };
+  await Promise.all(Array.from({ length: 10 }, some));
+  expect(wire.connections).toBe(10);
 });
 
 test("an answer announced by 103 is the one that comes after it", async () => {

@@ -90,7 +90,12 @@ test.each([
   ["a template beside a text", { template: { name: "welcome" } }, ["template"]],
   ["a list without its id", { audienceType: "list" }, ["audienceConfig.listId"]],
   ["a field of another audience", { audienceConfig: { listId: "12345678-1234-4234-8234-123456789abc" } }, ["audienceConfig.listId"]],
-  ["a segment", { audienceType: "segment", audienceConfig: { segmentId: "12345678-1234-4234-8234-123456789abc" } }, ["audienceType"]],
+  ["a segment without its id", { audienceType: "segment" }, ["audienceConfig.segmentId"]],
+  [
+    "nobody to leave out",
+    { audienceConfig: { exclude: { segmentIds: ["x"], people: [] } } },
+    ["audienceConfig.exclude.people", "audienceConfig.exclude.segmentIds[0]"],
+  ],
   ["no instant", { scheduleType: "scheduled" }, ["scheduledAt"]],
   ["an instant without an offset", { scheduleType: "scheduled", scheduledAt: "2026-03-01T09:00:00" }, ["scheduledAt"]],
   ["a batch of 0", { throttleConfig: { batchSize: 0 } }, ["throttleConfig.batchSize"]],

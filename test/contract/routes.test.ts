@@ -77,10 +77,12 @@ test("every refusal has its status, and its answer the shape of a problem", () =
     {
       "already_running": 400,
       "campaign_not_found": 404,
+      "database_regressed": 409,
       "file_empty": 422,
       "idempotency_in_progress": 409,
       "idempotency_mismatch": 422,
       "import_unreadable": 422,
+      "in_use": 409,
       "liquid_invalid": 422,
       "malformed": 400,
       "media_type": 415,

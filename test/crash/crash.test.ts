@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FAST_TURN } from "../support/effects.ts";
 import type { TownEngine } from "../support/town.ts";
 import { workday } from "../support/workday.ts";
 import { type CrashAt, openRig, type Rig, run, type Workday } from "./rig.ts";
@@ -23,18 +24,21 @@ async function isOver(engine: TownEngine, id: string): Promise<boolean> {
 }
 
 describe("whatever the engine was doing when it died, nobody is written to twice and nobody is lost", () => {
-  test("before and after each of its effects", { timeout: 300_000 }, async () => {
-    const whole = await run(rig, ours, NEVER);
+  test.each([
+    { scene: "at a pace", among: ["insert attempt", "commit", "sleep", "update lot"] },
+    { scene: "at full speed", among: [FAST_TURN] },
+  ] as const)("before and after each of its effects, $scene", { timeout: 300_000 }, async ({ scene, among }) => {
+    const whole = await run(rig, ours, NEVER, scene);
     expect(whole.faults).toEqual([]);
     expect(whole.doubts).toBe(0);
     expect(whole.effects.length).toBeGreaterThanOrEqual(EFFECTS_MIN);
-    for (const one of ["insert attempt", "commit", "sleep", "update lot"]) expect(whole.effects).toContain(one);
+    for (const one of among) expect(whole.effects).toContain(one);
 
     const lines: string[] = [];
     const faults: string[] = [];
     for (let effect = 1; effect <= whole.effects.length; effect++) {
       for (const side of SIDES) {
-        const crashed = await run(rig, ours, { effect, side });
+        const crashed = await run(rig, ours, { effect, side }, scene);
         const what = `${side} effect ${effect}, ${crashed.effects.at(-1)}`;
         lines.push(`${what}: ${crashed.doubts} in doubt`);
         faults.push(...crashed.faults.map((fault) => `died ${what}: ${fault}`));

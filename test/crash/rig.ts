@@ -1,17 +1,19 @@
 import { check, describe } from "../../src/flow/check/check.ts";
-import { openDeadlines } from "../../src/flow/provider/deadlines.ts";
 import { openPool } from "../../src/flow/provider/open.ts";
 import type { Provider } from "../../src/flow/provider/port.ts";
 import { whatsappProvider } from "../../src/flow/provider/whatsapp/send.ts";
 import { SEND_TIMEOUT_MS } from "../../src/rules/limits.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
+import { openDeadlines } from "../../src/runtime/deadlines.ts";
 import { startVendor, type Vendor } from "../../vendor/main.ts";
 import { phoneOf, type Town, type TownEngine, town } from "../support/town.ts";
 
 /** Positions of the small campaign. At a pace of 20 per second the window is 5, so it takes three volleys. */
 export const RECIPIENTS = 12;
 const WINDOW = 5;
-const PER_MINUTE = 1_200;
+/** How the small campaign is sent: turn by turn under a pace, or in lots of four that nothing limits, one after the other. */
+const scenes = { "at a pace": { perMinute: 1_200 }, "at full speed": { lotSize: 4 } } as const;
+export type Scene = keyof typeof scenes;
 const DAY_MS = 86_400_000;
 /** Is refused for the time being at first, and accepted when it is tried again. */
 const RETRIED = 3;
@@ -65,9 +67,9 @@ export interface Run {
 }
 
 /** Runs the small campaign, kills its engine at one effect, lets another one go on after the lease, and judges by the vendor's ledger. */
-export async function run(rig: Rig, workday: Workday, crash: CrashAt): Promise<Run> {
+export async function run(rig: Rig, workday: Workday, crash: CrashAt, scene: Scene = "at a pace"): Promise<Run> {
   const { place } = rig;
-  const id = await place.campaign({ recipients: RECIPIENTS, perMinute: PER_MINUTE });
+  const id = await place.campaign({ recipients: RECIPIENTS, ...scenes[scene] });
   rig.vendor.clearScripts();
   const refuse = (phone: number, attempt: number | undefined, code: string) =>
     rig.vendor.script({ phone: phoneOf(phone).slice(1), attempt, mix: { successRate: 0, answerShare: 1, answerFailures: { [code]: 1 } } });

@@ -71,7 +71,7 @@ test("a campaign is started, paused for a minute and resumed; everybody hears of
     state: "completed",
     statement: { recipients: PEOPLE, accepted: PEOPLE, failed: 0, skipped: {}, uncertain: 0 },
   });
-  expect(await events(ref)).toEqual(["campaign:started", "campaign:paused", "campaign:resumed", "campaign:completed"]);
+  expect(await events(ref)).toEqual(["campaign:started", "campaign:paused", "campaign:resumed", "campaign:progress", "campaign:completed"]);
 });
 
 test("a campaign that is stopped under way accounts for everybody: who was reached, and who was not", async () => {

@@ -171,6 +171,12 @@ const corruptions: readonly Corruption[] = [
     ["a-reference-names-one-message"],
     "two messages have one reference",
     (sql) =>
+      sql`update message set provider_ref = (select provider_ref from message where campaign_id = ${ended} and position = 1) where campaign_id = ${ended} and position = 2`,
+  ],
+  [
+    ["a-reference-names-one-campaign"],
+    "messages of two campaigns have one reference",
+    (sql) =>
       sql`update message set provider_ref = (select provider_ref from message where campaign_id = ${ended} and position = 1) where campaign_id = ${open} and position = 1`,
   ],
   [
@@ -229,8 +235,9 @@ const corruptions: readonly Corruption[] = [
     ["the-history-is-legal"],
     "a completed campaign goes on",
     async (sql) => {
-      await sql`update campaign set last_seq = 2 where id = ${ended}`;
-      await sql`insert into event (campaign_id, seq, name, body) values (${ended}, 2, 'campaign:resumed', '{"state": "running"}')`;
+      await sql`
+        with next as (update campaign set last_seq = last_seq + 1 where id = ${ended} returning id, last_seq)
+        insert into event (campaign_id, seq, name, body) select id, last_seq, 'campaign:resumed', '{"state": "running"}' from next`;
     },
   ],
   [
@@ -311,6 +318,20 @@ const corruptions: readonly Corruption[] = [
     ["everything-belongs-to-somebody"],
     "a pace is nobody's",
     (sql) => sql`insert into pace (owner_id, next_at) values (gen_random_uuid(), campanile.clock())`,
+  ],
+  [
+    ["no-receipt-outruns-the-mark"],
+    "somebody received what nobody sent",
+    async (sql) => {
+      await sql`insert into receipt (campaign_id, stage, position, attempt, kind, at, provider_ref) values (${open}, 1, 15, 1, 'sent', campanile.clock(), 'x')`;
+      await sql`insert into receipt_count as c (campaign_id, stage, kind, messages) values (${open}, 1, 'sent', 1)
+        on conflict (campaign_id, stage, kind) do update set messages = c.messages + 1`;
+    },
+  ],
+  [
+    ["nothing-runs-that-was-stopped"],
+    "the database has gone back",
+    (sql) => sql`insert into regression (what, noticed_at) values ('An older backup was restored.', campanile.clock())`,
   ],
   [
     ["webhooks-are-read"],

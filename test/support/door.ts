@@ -2,6 +2,7 @@ import type { InjectOptions } from "fastify";
 import type { Right } from "../../src/contract/key.ts";
 import type { App, Deps } from "../../src/doors/http/deps.ts";
 import { buildServer } from "../../src/doors/http/server.ts";
+import { chosenBy } from "../../src/flow/audience/chosen-store.ts";
 import { enlist } from "../../src/flow/audience/enlist.ts";
 import { createBreaker } from "../../src/flow/dispatch/breaker.ts";
 import type { DispatchDeps } from "../../src/flow/dispatch/deps.ts";
@@ -62,11 +63,13 @@ export async function openDoor(changes: Partial<Deps> = {}): Promise<Door> {
   const config = { ...readConfig({}), csvBytesMax: 10_000_000 };
   const app = await buildServer({
     ...deps,
+    prompt: sql,
     metrics: createMetrics(),
     config,
     keys,
     providers,
     enlist,
+    chosenBy,
     executeBatch: (ref) => executeBatch(ref, engine),
     ...changes,
   });

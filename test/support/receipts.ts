@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { applyReceipts, type Tally } from "../../src/flow/receipt/apply.ts";
-import { insertInbox } from "../../src/flow/receipt/store.ts";
+import { insertInbox } from "../../src/flow/receipt/inbox-store.ts";
 import { formatReference } from "../../src/rules/reference.ts";
 import type { Database } from "../../src/runtime/postgres.ts";
 

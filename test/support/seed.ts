@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Filter } from "../../src/rules/segment.ts";
 import type { Sql } from "../../src/runtime/postgres.ts";
 
 /** A workspace with one connected WhatsApp sender, and the cap of 200 that it has for itself. */
@@ -29,6 +30,16 @@ export async function seedList(sql: Sql, { workspaceId }: Seeded, size: number):
       on conflict (workspace_id, phone) where phone is not null do update set updated_at = excluded.updated_at returning id, phone)
     insert into list_member (workspace_id, list_id, contact_id) select ${workspaceId}, ${listId}, id from written order by phone`;
   return listId;
+}
+
+export async function seedSegment(
+  sql: Sql,
+  { workspaceId }: Pick<Seeded, "workspaceId">,
+  filter: Filter = { not: { tag: "nobody" } },
+): Promise<string> {
+  const id = randomUUID();
+  await sql`insert into segment (workspace_id, id, name, filter) values (${workspaceId}, ${id}, ${`Segment ${id}`}, ${sql.json(filter as never)})`;
+  return id;
 }
 
 /** Stops the clock of this database at an instant. */

@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { check, describe } from "../../src/flow/check/check.ts";
 import { createBreaker } from "../../src/flow/dispatch/breaker.ts";
 import type { DispatchDeps } from "../../src/flow/dispatch/deps.ts";
-import type { Provider } from "../../src/flow/provider/port.ts";
+import type { OpenProvider, Provider } from "../../src/flow/provider/port.ts";
 import type { MessageDefinition } from "../../src/rules/message.ts";
 import { seededLuck, systemLuck } from "../../src/runtime/luck.ts";
 import { connect, type Database } from "../../src/runtime/postgres.ts";
@@ -13,14 +13,18 @@ import { type StoppedClock, stoppedClock } from "./stopped-clock.ts";
 /** A small world of its own: a database, a stopped clock, a sender, and as many engines as a test wants. */
 export interface Town {
   readonly sql: Database;
+  /** The address of its database, for whoever connects once more. */
+  readonly url: string;
   readonly clock: StoppedClock;
   readonly workspaceId: string;
   readonly senderId: string;
   readonly scopeId: string;
   /** A planned, running campaign to `recipients` addresses. */
   campaign(options?: CampaignOptions): Promise<string>;
-  /** A new engine process, with connections of its own. `kill` ends it as a power cut would. */
-  engine(provider: Provider, watcher?: Watcher): TownEngine;
+  /** A new engine process, with connections of its own. `kill` ends it as a power cut would. A function opens the provider of each sender. */
+  engine(provider: Provider | ((sql: Database) => OpenProvider), watcher?: Watcher): TownEngine;
+  /** Time waits for `work`, which is no effect of an engine. */
+  during<T>(work: () => Promise<T>): Promise<T>;
   /** What the engines logged as an error: a bug, unless a test expects it. */
   readonly errors: readonly string[];
   /** Checks every invariant, unless something wrong was done here on purpose, and is gone. */
@@ -35,6 +39,8 @@ export interface TownEngine extends DispatchDeps {
 }
 
 export interface CampaignOptions {
+  /** The town's own sender unless another is named. */
+  readonly senderId?: string;
   readonly recipients?: number;
   readonly lotSize?: number;
   readonly perMinute?: number | null;
@@ -50,22 +56,25 @@ export interface TownOptions {
   /** Of the sender; null: unlimited. */
   readonly perSecond?: number | null;
   readonly cap?: number | null;
+  /** Of each engine to the database. */
+  readonly connections?: number;
 }
 
 export const phoneOf = (position: number): string => `+9198765${String(position).padStart(5, "0")}`;
 
 const silent: Watcher = { before() {}, after() {} };
 
-export async function town({ perSecond = null, cap = null }: TownOptions = {}): Promise<Town> {
+export async function town({ perSecond = null, cap = null, connections = 6 }: TownOptions = {}): Promise<Town> {
   const database = await freshDatabase();
   const { sql } = database;
   const luck = { ...seededLuck(7), uuid: systemLuck.uuid };
   const worlds = new Set<Watched>();
   const errors: string[] = [];
   const log = pino({ level: process.env["LOG_LEVEL"] ?? "error" }, { write: (line: string) => noteLine(line, errors) });
+  let outside = 0;
   const clock = await stoppedClock(sql, {
     get pending() {
-      return [...worlds].reduce((sum, world) => sum + world.pending, 0);
+      return [...worlds].reduce((sum, world) => sum + world.pending, outside);
     },
   });
   const [workspaceId, senderId, scopeId] = [luck.uuid(), luck.uuid(), luck.uuid()];
@@ -90,7 +99,7 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
     const id = luck.uuid();
     await sql`insert into campaign (workspace_id, id, name, surface, engine, state, sender_id, channel, message, audience_type, schedule_type, per_minute,
         on_uncertain, on_daily_limit, expires_at, total_recipients, started_at)
-      values (${workspaceId}, ${id}, 'a campaign', 'engine', ${engine}, 'running', ${senderId}, 'whatsapp', ${sql.json(message as never)}, 'inline', 'now', ${perMinute},
+      values (${workspaceId}, ${id}, 'a campaign', 'engine', ${engine}, 'running', ${options.senderId ?? senderId}, 'whatsapp', ${sql.json(message as never)}, 'inline', 'now', ${perMinute},
         ${onUncertain}, ${onDailyLimit}, ${expiresAt}, ${recipients}, campanile.clock())`;
     const rows = Array.from({ length: recipients }, (_, i) => ({
       workspaceId,
@@ -105,21 +114,22 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
         from unnest(${rows.slice(i, i + 1_000).map((r) => r.position)}::int[], ${rows.slice(i, i + 1_000).map((r) => r.address)}::text[]) as r (position, address)`;
     for (let first = 1; first <= recipients; first += lotSize)
       await sql`insert into lot (campaign_id, first, last, handed, due_at) values (${id}, ${first}, ${Math.min(recipients, first + lotSize - 1)}, ${first - 1}, campanile.clock())`;
-    if (perMinute !== null) await sql`insert into pace (owner_id, per_second, next_at) values (${id}, ${perMinute / 60}, campanile.clock())`;
+    await sql`insert into pace (owner_id, per_second, next_at) values (${id}, ${perMinute === null ? null : perMinute / 60}, campanile.clock())`;
     return id;
   }
 
-  function engine(provider: Provider, watcher: Watcher = silent): TownEngine {
-    const pool = connect(database.url, { max: 6 });
+  function engine(provider: Provider | ((sql: Database) => OpenProvider), watcher: Watcher = silent): TownEngine {
+    const pool = connect(database.url, { max: connections });
     const world = watched(pool, watcher);
     worlds.add(world);
-    const door = world.provider(provider, provider.name === "rehearsal");
+    const seen = (one: Provider) => world.provider(one, one.name === "rehearsal");
+    const open = typeof provider === "function" ? provider(world.sql) : async () => provider;
     return {
       sql: world.sql,
       clock: world.clock(clock),
       luck,
       log,
-      openProvider: async () => door,
+      openProvider: async (senderId) => seen(await open(senderId)),
       breaker: createBreaker(),
       lead: { ms: 0 },
       engineId: luck.uuid(),
@@ -134,12 +144,17 @@ export async function town({ perSecond = null, cap = null }: TownOptions = {}): 
 
   return {
     sql,
+    url: database.url,
     clock,
     workspaceId,
     senderId,
     scopeId,
     campaign,
     engine,
+    during: (work) => {
+      outside++;
+      return work().finally(() => outside--);
+    },
     errors,
     close: (checked = true) => (checked ? allIsWell(sql) : Promise.resolve()).finally(() => database.drop()),
   };

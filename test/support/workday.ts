@@ -2,7 +2,7 @@ import { completeOver } from "../../src/flow/dispatch/complete.ts";
 import type { DispatchDeps } from "../../src/flow/dispatch/deps.ts";
 import { settleDoubts } from "../../src/flow/dispatch/doubt.ts";
 import { drive, take } from "../../src/flow/dispatch/drive.ts";
-import { sendDue } from "../../src/flow/dispatch/due.ts";
+import { nextDue, sendDue } from "../../src/flow/dispatch/due.ts";
 
 /** Longer than the first delay of a retry, so that a day with nothing to do has few effects. */
 const IDLE_MS = 40_000;
@@ -11,10 +11,11 @@ const IDLE_MS = 40_000;
 export async function workday(deps: DispatchDeps, isOver: () => Promise<boolean>): Promise<void> {
   const stop = new AbortController().signal;
   while (!(await isOver())) {
-    const lot = await take(deps, { except: [], among: null, anyDriver: false });
-    if (lot !== null) await drive(lot, deps, { stop });
-    const due = await sendDue(deps, { among: null, anyDriver: false });
+    const lot = await take(deps, { except: [], among: null, anyDriver: false, holdersMax: null });
+    if (lot !== null) await drive(lot, deps, { stop, onward: true });
+    const next = await nextDue(deps, { among: null, anyDriver: false });
+    const due = next?.inMs === 0 ? (await sendDue(next.campaignId, deps)).written.length : 0;
     const swept = (await settleDoubts(deps)) + (await completeOver(10, deps));
-    if (lot === null && due.written.length === 0 && swept === 0) await deps.clock.sleep(IDLE_MS);
+    if (lot === null && due === 0 && swept === 0) await deps.clock.sleep(IDLE_MS);
   }
 }

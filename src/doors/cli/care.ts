@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { check, describe } from "../../flow/check/check.ts";
-import { examine } from "./doctor.ts";
+import { type DoctorOptions, examine } from "./doctor.ts";
 import { createScreen } from "./screen.ts";
 import { type Common, command, withHouse } from "./session.ts";
 import type { World } from "./world.ts";
@@ -31,10 +31,12 @@ export const checkCommand = (world: World, exit: (code: number) => void): Comman
     );
 
 export const doctorCommand = (world: World, exit: (code: number) => void): Command =>
-  command("doctor", "Look at the environment, the database, the clock and the senders' credentials.").action(async (options: Common) => {
-    const screen = createScreen(options.json ?? false);
-    const findings = await examine(world, options);
-    screen.table(findings.map(({ well, what, found }) => [well ? "ok" : "NOT OK", what, found]));
-    screen.result(findings);
-    exit(findings.every(({ well }) => well) ? 0 : 1);
-  });
+  command("doctor", "Look at the environment, the database, the clock and the senders' credentials.")
+    .option("--accept-database", "take the database as it is, after it has gone back: its campaigns may be resumed then")
+    .action(async (options: DoctorOptions) => {
+      const screen = createScreen(options.json ?? false);
+      const findings = await examine(world, options);
+      screen.table(findings.map(({ well, what, found }) => [well ? "ok" : "NOT OK", what, found]));
+      screen.result(findings);
+      exit(findings.every(({ well }) => well) ? 0 : 1);
+    });

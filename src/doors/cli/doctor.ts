@@ -3,9 +3,15 @@ import { resolve } from "node:path";
 import { senderHealth } from "../../flow/provider/sender.ts";
 import { listSenders } from "../../flow/provider/store.ts";
 import type { House } from "../../house.ts";
-import { greet, readServer } from "./doctor-store.ts";
+import { WHAT_TO_DO } from "../../runtime/watermark.ts";
+import { acceptRegressions, openRegressions } from "../../runtime/watermark-store.ts";
+import { greet, readPaused, readServer } from "./doctor-store.ts";
 import type { Common } from "./session.ts";
 import type { World } from "./world.ts";
+
+export interface DoctorOptions extends Common {
+  readonly acceptDatabase?: boolean;
+}
 
 export interface Finding {
   readonly well: boolean;
@@ -21,7 +27,7 @@ const ROUND_TRIP_MAX_MS = 50;
 const NODE_MIN = [20, 19] as const;
 
 /** Looks at everything that must be right before a campaign is sent. */
-export async function examine(world: World, options: Common): Promise<Finding[]> {
+export async function examine(world: World, options: DoctorOptions): Promise<Finding[]> {
   const findings: Finding[] = [nodeVersion()];
   const config = world.readConfig();
   findings.push({ well: config.warnings.length === 0, what: "environment", found: config.warnings.join("; ") || "every variable is understood" });
@@ -29,6 +35,7 @@ export async function examine(world: World, options: Common): Promise<Finding[]>
   try {
     const house = await world.openHouse(config, world.createLog(options.verbose ? "debug" : "error"), { connections: 2 });
     try {
+      if (options.acceptDatabase) findings.push(...(await accept(house)));
       findings.push(...(await inside(house)));
     } finally {
       await house.close();
@@ -66,8 +73,33 @@ async function inside(house: House): Promise<Finding[]> {
       found: `Postgres ${row?.version}, ${house.config.databaseUrl === undefined ? "embedded" : "external"}, answers in ${tripMs} ms`,
     },
     { well: Math.abs(offMs) <= CLOCK_OFF_MAX_MS, what: "clock", found: `${Math.abs(Math.round(offMs))} ms between this machine and the database` },
+    await history(house),
+    await room(house),
     ...(await senders(house)),
   ];
+}
+
+/** Whether the database is the one that this machine, or another one, has known. */
+async function history({ sql }: House): Promise<Finding> {
+  const open = await openRegressions(sql);
+  const found = open.map(({ what, noticedAt }) => `${noticedAt.toISOString()}: ${what}`).join(" ");
+  return { well: open.length === 0, what: "history", found: open.length === 0 ? "the database has not gone back" : `${found} ${WHAT_TO_DO}` };
+}
+
+async function accept({ sql }: House): Promise<Finding[]> {
+  const accepted = await acceptRegressions(sql);
+  const paused = accepted.length === 0 ? [] : await readPaused(sql, "database_regressed");
+  const resume = paused.length === 0 ? "no campaign waits" : "these campaigns may be resumed";
+  const found = accepted.length === 0 ? "there was nothing to accept" : `the database counts as it is; ${resume}`;
+  return [
+    { well: true, what: "accept", found },
+    ...paused.map(({ id, name }) => ({ well: true, what: "paused", found: `${name}: campanile campaign resume ${id}` })),
+  ];
+}
+
+async function room({ disk }: House): Promise<Finding> {
+  const fault = await disk.fault();
+  return { well: fault === null, what: "disk of the database", found: fault ?? "enough room, or not on this machine" };
 }
 
 async function senders({ sql, workspaceId, senders: deps }: House): Promise<Finding[]> {

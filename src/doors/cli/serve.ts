@@ -13,7 +13,7 @@ interface ServeOptions extends Common {
 }
 
 export const serveCommand = (world: World): Command =>
-  command("serve", "Run the API, the engine, the receipts and the scheduler in one process.")
+  command("serve", "Run the API, the engine, the receipts, the scheduler and the webhooks in one process.")
     .option("--only <parts>", `run only these parts (${allParts.join(", ")}; a comma list)`)
     .addOption(new Option("--port <port>", "listen here instead of PORT"))
     .action((options: ServeOptions) => run(world, options, partsOf(options.only)));

@@ -31,20 +31,25 @@ export function callerIn(request: FastifyRequest): Caller {
  * Checks the key before a byte of the body is read: 401 without a valid one on everything under /api, known route or not; 403 when it
  * lacks the route's right. What counts is the route that will answer, not how its address is spelled (/%61pi is /api). A route under /api that states no right does not start.
  */
-export function requireKeys(app: App, { sql, own }: Pick<Deps, "sql" | "own">): void {
+export function requireKeys(app: App, deps: Pick<Deps, "sql" | "own">): void {
   app.decorateRequest("caller", null);
   app.addHook("onRoute", ({ url, config }) => {
     if (isPrivate(url) && config?.right === undefined) throw new Error(`${url} states no right`);
   });
-  app.addHook("onRequest", async (request) => {
+  app.addHook("onRequest", (request, _reply, done) => {
     const { url = decoded(request.url), config } = request.routeOptions;
-    if (config.right === undefined && !isPrivate(url)) return;
-    const [, key] = BEARER.exec(request.headers.authorization ?? "") ?? [];
-    request.caller =
-      key === undefined ? null : key === own?.key ? { keyId: "own", workspaceId: own.workspaceId, rights: Right.options } : await callerOf(sql, key);
-    if (!request.caller) throw new Refusal("unauthorized");
-    if (config.right !== undefined) assertRight(request.caller, config.right);
+    if (config.right === undefined && !isPrivate(url)) done();
+    else admit(request, deps).then(() => done(), done);
   });
+}
+
+async function admit(request: FastifyRequest, { sql, own }: Pick<Deps, "sql" | "own">): Promise<void> {
+  const { right } = request.routeOptions.config;
+  const [, key] = BEARER.exec(request.headers.authorization ?? "") ?? [];
+  request.caller =
+    key === undefined ? null : key === own?.key ? { keyId: "own", workspaceId: own.workspaceId, rights: Right.options } : await callerOf(sql, key);
+  if (!request.caller) throw new Refusal("unauthorized");
+  if (right !== undefined) assertRight(request.caller, right);
 }
 
 const isPrivate = (url: string): boolean => /^\/api(\/|\?|$)/.test(url);

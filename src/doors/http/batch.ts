@@ -143,12 +143,12 @@ async function inBatchWords<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function registerReads(app: App, { sql }: Deps): void {
+function registerReads(app: App, { sql, chosenBy }: Deps): void {
   app.get(
     "/api/campaigns/:id",
     { schema: { tags, summary: "Status and figures", params: IdParams, response: { 200: BatchCampaignAnswer } }, config: { right: "read" } },
     async (request) => {
-      const { campaign, counters, dailyLimit } = await readProgress(sql, refIn(request));
+      const { campaign, counters, dailyLimit } = await readProgress(sql, refIn(request), chosenBy);
       return { success: true as const, campaign: batchCampaignOut(campaign, counters, dailyLimit) };
     },
   );

@@ -26,7 +26,7 @@ export function campaignOut(campaign: Campaign): z.infer<typeof CampaignOut> {
         ? { name: message.name, language: message.language, components: message.components.map((part) => ({ ...part })) }
         : null,
     audienceType: campaign.audienceType,
-    audienceConfig: campaign.audienceConfig,
+    audienceConfig: { ...campaign.audienceConfig, ...(Object.keys(campaign.audienceExclude).length === 0 ? {} : { exclude: excludeOut(campaign) }) },
     scheduleType: campaign.scheduleType,
     scheduledAt: instantOrNull(campaign.scheduledAt),
     throttleConfig: { messagesPerMinute: campaign.perMinute, batchSize: campaign.batchSize, delayBetweenBatches: campaign.delayBetweenBatchesMs },
@@ -49,6 +49,12 @@ export function campaignOut(campaign: Campaign): z.infer<typeof CampaignOut> {
     total_recipients: campaign.totalRecipients,
   };
 }
+
+const excludeOut = ({ audienceExclude: { segmentIds, listIds, campaignIds } }: Campaign) => ({
+  ...(segmentIds ? { segmentIds: [...segmentIds] } : {}),
+  ...(listIds ? { listIds: [...listIds] } : {}),
+  ...(campaignIds ? { campaignIds: [...campaignIds] } : {}),
+});
 
 const statementOut = ({ skipped, amendments, ...counts }: Statement) => ({
   ...counts,
@@ -96,6 +102,8 @@ export const timelineOut = (recipient: RecipientTimeline): z.infer<typeof Timeli
     code,
     cause,
   })),
+  story: recipient.told.story.map(({ at, ...words }) => ({ ...words, at: instantOrNull(at) })),
+  next: recipient.told.next,
 });
 
 /** A state in the words of the stateless executor. */

@@ -30,7 +30,7 @@ export function registerCampaigns(app: App, deps: Deps): void {
   registerCreate(app, deps);
   registerChanges(app, deps);
   registerReads(app, deps);
-  registerControl(app, deps);
+  registerControl(app, { ...deps, sql: deps.prompt });
 }
 
 function registerCreate(app: App, deps: Deps): void {
@@ -68,6 +68,7 @@ const newCampaign = (workspaceId: string, given: Given): NewCampaign => ({
   senderId: given.accountId,
   message: messageOf(given),
   audience: audienceOf(given),
+  exclude: given.audienceConfig?.exclude,
   schedule: given.scheduleType === "scheduled" ? { type: "scheduled", at: new Date(given.scheduledAt ?? "") } : { type: given.scheduleType },
   throttle: given.throttleConfig,
   variables: given.templateVariables,
@@ -81,8 +82,9 @@ function messageOf({ messageContent = "", template }: Pick<Given, "messageConten
   return template ? { type: "template", ...template } : { type: "text", text: messageContent };
 }
 
-function audienceOf({ audienceType: type, audienceConfig: { listId = "", recipients = [] } = {} }: Given): NewAudience {
+function audienceOf({ audienceType: type, audienceConfig: { listId = "", segmentId = "", recipients = [] } = {} }: Given): NewAudience {
   if (type === "list") return { type, listId };
+  if (type === "segment") return { type, segmentId };
   return type === "inline" ? { type, recipients } : { type };
 }
 
@@ -138,7 +140,7 @@ const editOf = ({ name, scheduleType, scheduledAt, expiresAt, ...given }: z.infe
   expiresAt: typeof expiresAt === "string" ? new Date(expiresAt) : expiresAt,
 });
 
-function registerReads(app: App, { sql }: Deps): void {
+function registerReads(app: App, { sql, chosenBy }: Deps): void {
   app.get(
     "/api/v1/campaigns",
     {
@@ -158,7 +160,7 @@ function registerReads(app: App, { sql }: Deps): void {
   app.get(
     "/api/v1/campaigns/:id/stats",
     { schema: { tags, summary: "Its figures", params: IdParams, response: { 200: answerOf(CampaignStats) } }, config: { right: "read" } },
-    async (request) => ok(statsOut(await readStats(sql, refIn(request)))),
+    async (request) => ok(statsOut(await readStats(sql, refIn(request), chosenBy))),
   );
   app.get(
     "/api/v1/campaigns/:id/events",

@@ -9,7 +9,7 @@ import { cursorIn, IdParams, instant, ok, pageOut, refIn } from "./wire.ts";
 
 const tags = ["Contacts"];
 
-const contactOut = (contact: Contact): z.infer<typeof ContactOut> => ({
+export const contactOut = (contact: Contact): z.infer<typeof ContactOut> => ({
   ...contact,
   attributes: { ...contact.attributes },
   createdAt: instant(contact.createdAt),

@@ -24,7 +24,7 @@ export function registerHealth(app: App, deps: Deps): void {
   app.get(
     "/api/v1/system/health",
     { schema: { tags: ["System"], summary: "Can it work? With a key", response: { 200: answerOf(Health) } }, config: { right: "read" } },
-    async () => ({ success: true as const, data: await healthOf(deps) }),
+    async () => ({ success: true as const, data: await sendingHealthOf(deps) }),
   );
   app.get("/metrics", { schema: { tags: ["System"], summary: "Metrics for Prometheus", security: [] } }, async (_request, reply) =>
     reply.type(deps.metrics.registry.contentType).send(await deps.metrics.registry.metrics()),
@@ -37,6 +37,13 @@ async function healthOf(deps: Deps): Promise<Health> {
     schema: await checked(deps, "The schema is up to date.", schemaFault),
   };
   return { status: Object.values(checks).every((check) => check.ok) ? "ok" : "failing", checks };
+}
+
+/** … and whether it may send. A server that may not still takes in what comes: that does not make it unready. */
+async function sendingHealthOf(deps: Deps): Promise<Health> {
+  const { status, checks } = await healthOf(deps);
+  const sending = await checked(deps, "Nothing speaks against sending.", async () => (await deps.whySilent?.()) ?? null);
+  return { status: sending.ok ? status : "failing", checks: { ...checks, sending } };
 }
 
 async function databaseFault({ sql, clock }: Deps): Promise<string | null> {

@@ -47,8 +47,11 @@ const SWEEP_ONE_IN = 200;
  */
 export function keepAnswers(app: App, deps: Deps): void {
   app.decorateRequest("claim", null);
-  app.addHook("preHandler", (request, reply) => claimOrRepeat(deps, request, reply));
-  app.addHook("onSend", (request, reply, payload) => keepOrFree(deps, { request, reply, payload }));
+  app.addHook("onRoute", (route) => {
+    if (route.method !== "POST" || route.config?.right === undefined) return;
+    route.preHandler = (request, reply) => claimOrRepeat(deps, request, reply);
+    route.onSend = (request, reply, payload) => keepOrFree(deps, { request, reply, payload });
+  });
 }
 
 function keyOf(request: FastifyRequest): string | undefined {

@@ -12,11 +12,13 @@ const tags = [
   { name: "Recipients" },
   { name: "Contacts" },
   { name: "Lists" },
+  { name: "Segments", description: "Contacts chosen by a filter, as they are at the moment somebody asks." },
   { name: "Imports" },
   { name: "Suppressions" },
   { name: "Senders" },
   { name: "Templates" },
   { name: "Keys" },
+  { name: "Webhook endpoints", description: "Addresses that campaign events are told to: signed, repeated for days, replayed on demand." },
   { name: "Webhooks", description: "Where a provider tells what became of messages; the shapes are its own." },
   { name: "System" },
 ];

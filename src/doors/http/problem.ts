@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { Problem } from "../../contract/wire.ts";
 import { type FieldFault, Refusal, type RefusalCode } from "../../rules/refusal.ts";
 import type { Metrics } from "../../runtime/metrics.ts";
+import { isConnectionLost, isPassing } from "../../runtime/postgres.ts";
 
 /** The only place that knows which status of HTTP a refusal has. */
 export const statusOf: Readonly<Record<RefusalCode, number>> = {
@@ -17,7 +18,9 @@ export const statusOf: Readonly<Record<RefusalCode, number>> = {
   already_running: 400,
   transition_refused: 409,
   not_a_draft: 409,
+  in_use: 409,
   sender_blocked: 409,
+  database_regressed: 409,
   sender_not_connected: 422,
   template_unknown: 422,
   template_not_approved: 422,
@@ -81,9 +84,19 @@ function refusalOf(error: FastifyError, request: FastifyRequest): Refusal | unde
   if (request.raw.destroyed && !request.raw.complete)
     return new Refusal("malformed", { cause: "The connection ended before the whole body had come." });
   if (error.code === "FST_ERR_HANDLER_TIMEOUT") return new Refusal("too_slow");
+  if (isPassing(error)) return databaseAway(error, request);
   if (typeof error.statusCode === "number" && error.statusCode >= 400 && error.statusCode < 500)
     return new Refusal("malformed", { cause: error.message });
   return undefined;
+}
+
+/** The database is away, full, or keeps somebody waiting for a lock: nobody's fault, and over in a moment. */
+function databaseAway(error: FastifyError, request: FastifyRequest): Refusal {
+  request.log.warn({ err: error, route: request.routeOptions.url }, "The database did not take what a request asked");
+  const cause = isConnectionLost(error)
+    ? "The connection to the database was lost, and what was asked may still have been done. Look at the state before you ask again."
+    : "The database does not take this just now; nothing was changed. Ask again in a moment.";
+  return new Refusal("not_available", { cause });
 }
 
 /** Answers every error of every route. What is not a refusal is our fault: the caller is given the request's id, the log the rest. */

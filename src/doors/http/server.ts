@@ -16,13 +16,16 @@ import { describeRoutes } from "./openapi.ts";
 import { registerPages } from "./pages.ts";
 import { answerError, unreadable } from "./problem.ts";
 import { registerRecipients } from "./recipients.ts";
+import { registerSegments } from "./segments.ts";
 import { registerSenders } from "./senders.ts";
 import { shapeCompiler } from "./shape.ts";
 import { refuseUnstorable } from "./storable.ts";
 import { registerSuppressions } from "./suppressions.ts";
+import { registerSystem } from "./system.ts";
 import { registerTemplates } from "./templates.ts";
 import { acceptUploads, UPLOAD_TIMEOUT_MS } from "./upload.ts";
-import { whatsappWebhook } from "./whatsapp-webhook.ts";
+import { registerWebhookEndpoints } from "./webhook-endpoints.ts";
+import { WEBHOOK_PATH, whatsappWebhook } from "./whatsapp-webhook.ts";
 
 const JSON_BYTES_MAX = 1024 * 1024;
 /** execute-batch answers after 20 s at the latest. */
@@ -36,11 +39,14 @@ const routes = [
   registerRecipients,
   registerContacts,
   registerLists,
+  registerSegments,
   registerImports,
   registerSuppressions,
   registerSenders,
   registerTemplates,
   registerKeys,
+  registerSystem,
+  registerWebhookEndpoints,
 ];
 
 /** The server, ready to listen or to be injected into. Closing it ends what is in flight first. */
@@ -50,7 +56,6 @@ export async function buildServer(deps: Deps): Promise<App> {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "requestId" }),
     genReqId: () => deps.luck.uuid(),
     bodyLimit: JSON_BYTES_MAX,
-    handlerTimeout: ANSWER_TIMEOUT_MS,
     requestTimeout: UPLOAD_TIMEOUT_MS,
     http: { headersTimeout: HEADERS_TIMEOUT_MS },
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: true },
@@ -60,17 +65,21 @@ export async function buildServer(deps: Deps): Promise<App> {
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps.metrics, error, request, reply));
   refuseUnknown(app);
+  answerInTime(app);
   guard(app);
   observe(app, deps.metrics);
   readJson(app);
   await acceptUploads(app, deps.config.csvBytesMax);
-  requireKeys(app, deps);
-  app.addHook("preValidation", async (request) => refuseUnstorable(request));
-  keepAnswers(app, deps);
+  requireKeys(app, { ...deps, sql: deps.prompt });
+  app.addHook("preValidation", (request, _reply, done) => {
+    refuseUnstorable(request);
+    done();
+  });
+  keepAnswers(app, { ...deps, sql: deps.prompt });
   await describeRoutes(app);
   registerHealth(app, deps);
   for (const register of routes) register(app, deps);
-  if (deps.whatsapp) await app.register(whatsappWebhook, deps.whatsapp);
+  if (deps.whatsapp) await app.register(whatsappWebhook, { ...deps.whatsapp, clock: deps.clock, timeoutMs: ANSWER_TIMEOUT_MS });
   await registerPages(app);
   return app;
 }
@@ -91,9 +100,16 @@ function refuseUnknown(app: App): void {
   });
 }
 
+/** Fastify's limit costs each request a timer and an abort, as much as all else that is done for a webhook: that door keeps its own. */
+function answerInTime(app: App): void {
+  app.addHook("onRoute", (route) => {
+    if (route.url !== WEBHOOK_PATH) route.handlerTimeout ??= ANSWER_TIMEOUT_MS;
+  });
+}
+
 /** Headers for every answer. Pages allow themselves their own script and style; nothing else runs anywhere. */
 function guard(app: App): void {
-  app.addHook("onRequest", async (request, reply) => {
+  app.addHook("onRequest", (request, reply, done) => {
     reply.headers({
       "x-content-type-options": "nosniff",
       "x-frame-options": "DENY",
@@ -103,23 +119,25 @@ function guard(app: App): void {
       "cache-control": "no-store",
       "x-request-id": request.id,
     });
+    done();
   });
   // Whoever asks first whether it may send its body is told after the key and the length were looked at, not before.
   app.server.on("checkContinue", (request, response) => app.server.emit("request", request, response));
-  app.addHook("preParsing", async (request, reply, payload) => {
+  app.addHook("preParsing", (request, reply, payload, done) => {
     const length = Number(request.headers["content-length"] ?? 0);
     const isJson = request.headers["content-type"]?.startsWith("application/json") === true;
     if (request.headers.expect?.toLowerCase() === "100-continue" && !(isJson && length > JSON_BYTES_MAX)) reply.raw.writeContinue();
-    return payload;
+    done(null, payload);
   });
 }
 
 function observe(app: App, metrics: Metrics): void {
-  app.addHook("onResponse", async (request, reply) => {
+  app.addHook("onResponse", (request, reply, done) => {
     const route = request.routeOptions.url ?? "unknown";
     const ms = Math.round(reply.elapsedTime);
     metrics.httpSeconds.observe({ method: request.method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000);
     request.log.debug({ method: request.method, route, status: reply.statusCode, ms }, "Answered");
+    done();
   });
 }
 

@@ -1,6 +1,8 @@
 import { createHmac } from "node:crypto";
+import { setImmediate as tick } from "node:timers/promises";
 import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { handClock } from "../../../test/conformance/hand-clock.ts";
 import { type FreshDatabase, freshDatabase } from "../../../test/support/database.ts";
 import { applyAll, makeCampaign, makeSender, recorded, referenceTo, status, webhook } from "../../../test/support/receipts.ts";
 import { createIntake, type IntakeOptions } from "../../flow/receipt/intake.ts";
@@ -10,6 +12,7 @@ import { answerError } from "./problem.ts";
 import { whatsappWebhook } from "./whatsapp-webhook.ts";
 
 const SECRET = "app_secret";
+const clock = handClock();
 let db: FreshDatabase;
 let app: FastifyInstance;
 let metrics: Metrics;
@@ -19,7 +22,7 @@ async function open(options: Partial<IntakeOptions> = {}, verifyToken: string | 
   metrics = createMetrics();
   server.setErrorHandler<FastifyError>((error, request, reply) => answerError(metrics, error, request, reply));
   const intake = createIntake({ sql: db.sql, appSecretOf: async () => null, defaultAppSecret: SECRET, ...options });
-  await server.register(whatsappWebhook, { intake, verifyToken });
+  await server.register(whatsappWebhook, { intake, verifyToken, clock, timeoutMs: 30_000 });
   server.post("/echo", async (request) => request.body);
   return server;
 }
@@ -143,6 +146,24 @@ describe("a webhook", () => {
     await lost.close();
     expect(await stored()).toEqual([]);
   });
+});
+
+test("whom the database keeps waiting is told to come again, and what is stored later is no fault", async () => {
+  let finish: (() => void) | undefined;
+  const appSecretOf = () =>
+    new Promise<null>((resolve) => {
+      finish = () => resolve(null);
+    });
+  const server = await open({ appSecretOf });
+  const waiting = signed(JSON.stringify(webhook("1", { statuses: [] })), server).then((answer) => answer);
+  while (finish === undefined) await tick();
+  await clock.pass(29_999);
+  expect(await Promise.race([waiting, "still waiting"])).toBe("still waiting");
+  await clock.pass(1);
+  expect([(await waiting).statusCode, (await waiting).json().code]).toEqual([503, "not_available"]);
+  finish();
+  while ((await stored()).length === 0) await tick();
+  await server.close();
 });
 
 test("from the signed bytes to the count", async () => {

@@ -2,6 +2,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyPluginAsync } from "fastify";
 import type { Intake } from "../../flow/receipt/intake.ts";
 import { Refusal } from "../../rules/refusal.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import { openDeadlines } from "../../runtime/deadlines.ts";
 
 export interface WhatsappWebhookOptions {
   readonly intake: Intake;
@@ -9,8 +11,14 @@ export interface WhatsappWebhookOptions {
   readonly verifyToken: string | null;
 }
 
+export interface TimedOptions extends WhatsappWebhookOptions {
+  readonly clock: Clock;
+  /** Whom the database keeps waiting for so long is told to come again. */
+  readonly timeoutMs: number;
+}
+
+export const WEBHOOK_PATH = "/webhooks/whatsapp";
 const tags = ["Webhooks"];
-const PATH = "/webhooks/whatsapp";
 /** Meta sends at most 3 MB. */
 const BODY_BYTES_MAX = 4 * 1024 * 1024;
 const RETRY_AFTER_S = 5;
@@ -19,12 +27,14 @@ const RETRY_AFTER_S = 5;
  * `GET` and `POST /webhooks/whatsapp`, for Meta and whoever speaks like it: it looks at the status only and comes again, for days, after
  * anything but 200. So 200 is said when the webhook is durable and not before, and 503 when it could not be kept.
  */
-export const whatsappWebhook: FastifyPluginAsync<WhatsappWebhookOptions> = async (app, { intake, verifyToken }) => {
+export const whatsappWebhook: FastifyPluginAsync<TimedOptions> = async (app, { intake, verifyToken, clock, timeoutMs }) => {
+  const deadlines = openDeadlines(clock, timeoutMs);
+  app.addHook("onClose", async () => deadlines.close());
   // In this plugin only: the signature is over the bytes as they came, whatever type they are said to have.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
 
-  app.get(PATH, { schema: { tags, summary: "Meta asks whether the address is ours", security: [] } }, async (request, reply) => {
+  app.get(WEBHOOK_PATH, { schema: { tags, summary: "Meta asks whether the address is ours", security: [] } }, async (request, reply) => {
     const query = new URLSearchParams(request.raw.url?.split("?")[1]); // the dots are part of the names; some parsers nest them
     const challenge = query.get("hub.challenge");
     if (query.get("hub.mode") !== "subscribe" || challenge === null || !isToken(query.get("hub.verify_token"), verifyToken)) {
@@ -39,10 +49,19 @@ export const whatsappWebhook: FastifyPluginAsync<WhatsappWebhookOptions> = async
     description: "Signed with X-Hub-Signature-256.",
     security: [],
   };
-  app.post(PATH, { schema, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
+  const takeIn = (body: Buffer, signature: string | undefined) =>
+    new Promise<Awaited<ReturnType<Intake["takeIn"]>> | "late">((resolve, reject) => {
+      const deadline = deadlines.begin(() => resolve("late"));
+      intake
+        .takeIn(body, signature)
+        .finally(() => deadlines.end(deadline))
+        .then(resolve, reject);
+    });
+
+  app.post(WEBHOOK_PATH, { schema, bodyLimit: BODY_BYTES_MAX }, async (request, reply) => {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const signature = request.headers["x-hub-signature-256"];
-    const taken = await intake.takeIn(body, typeof signature === "string" ? signature : undefined).catch((error: unknown) => {
+    const taken = await takeIn(body, typeof signature === "string" ? signature : undefined).catch((error: unknown) => {
       request.log.error({ err: error }, "A webhook could not be stored");
       return "away" as const;
     });

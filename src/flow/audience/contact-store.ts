@@ -22,7 +22,7 @@ export interface ContactRef {
   readonly id: string;
 }
 
-const columns = (sql: Sql) => sql`id, phone, email, first_name, last_name, company, time_zone, attributes, wa_id, created_at, updated_at`;
+export const columns = (sql: Sql) => sql`id, phone, email, first_name, last_name, company, time_zone, attributes, wa_id, created_at, updated_at`;
 
 const values = (
   sql: Sql,

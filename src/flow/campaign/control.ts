@@ -5,6 +5,7 @@ import { type Sql, transaction } from "../../runtime/postgres.ts";
 import { closeRest } from "./close.ts";
 import type { CampaignDeps, CampaignRef } from "./deps.ts";
 import { planNow } from "./plan.ts";
+import { openRegression } from "./regression-store.ts";
 import * as store from "./store.ts";
 
 /** Chunks of 5,000 recipients that `stop` closes before it answers, about a second's work; the closing loop does the others. */
@@ -41,7 +42,7 @@ export interface Stopped {
  * Starts a draft: due now, or at its own `scheduledAt` while that lies ahead. `atOnce` also plans it before answering, and completes
  * a start that was interrupted before the campaign ran; a campaign that no engine drives is always planned at once. The state then
  * is `running`, or what planning led to: `completed` (nobody), `failed` (sender never connected), `paused` (sender blocked).
- * @throws {Refusal} campaign_not_found, already_running, transition_refused
+ * @throws {Refusal} campaign_not_found, already_running, transition_refused, database_regressed
  */
 export async function start(ref: CampaignRef, options: { atOnce: boolean }, deps: CampaignDeps): Promise<Started> {
   const started = await transaction(
@@ -50,6 +51,7 @@ export async function start(ref: CampaignRef, options: { atOnce: boolean }, deps
       const campaign = await lock(tx, ref);
       const { id, state, due } = campaign;
       const atOnce = options.atOnce || !campaign.engine;
+      await assertAccepted(tx);
       if (state === "draft") {
         const { scheduledAt } = one(await store.schedule(tx, id));
         return { id, state: "scheduled" as const, scheduledAt, atOnce };
@@ -89,7 +91,7 @@ export const pause = (ref: CampaignRef, options: { reason: string | null }, deps
 /**
  * Goes on: `running`, or `scheduled` when the recipients are not all known yet; planning then goes on where it stood, at once when
  * asked for or when no engine drives the campaign. Whatever waited for a cap is tried again.
- * @throws {Refusal} campaign_not_found, transition_refused, sender_blocked (it would pause again in its first turn)
+ * @throws {Refusal} campaign_not_found, transition_refused, sender_blocked (it would pause again in its first turn), database_regressed
  */
 export async function resume(ref: CampaignRef, options: { atOnce: boolean }, deps: CampaignDeps): Promise<Resumed> {
   const resumed = await transaction(
@@ -99,6 +101,7 @@ export async function resume(ref: CampaignRef, options: { atOnce: boolean }, dep
       await store.lockLots(tx, { ...ref, id: idOf(ref) });
       const { id, engine, blockedReason, delayBetweenBatchesMs } = await lockFor(tx, ref, "resume");
       if (blockedReason !== null) throw new Refusal("sender_blocked", { reason: blockedReason });
+      await assertAccepted(tx);
       await store.wakeLots(tx, id, delayBetweenBatchesMs);
       const { state } = one(await store.resume(tx, id));
       await store.emit(tx, id, "campaign:resumed", { state });
@@ -165,6 +168,12 @@ async function lockFor(tx: Sql, ref: CampaignRef, event: CampaignEvent): Promise
       state: campaign.state,
     });
   return campaign;
+}
+
+/** Nothing goes on in a database that went back, until somebody has accepted it as it is. */
+async function assertAccepted(tx: Sql): Promise<void> {
+  const [regression] = await openRegression(tx);
+  if (regression !== undefined) throw new Refusal("database_regressed", { what: regression.what });
 }
 
 function idOf(ref: CampaignRef): string {

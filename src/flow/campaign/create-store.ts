@@ -1,4 +1,5 @@
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
+import type { Exclude } from "../../rules/segment.ts";
 import type { ListedComponent } from "../../rules/whatsapp-template.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 
@@ -48,7 +49,8 @@ export interface CampaignRow {
   readonly channel: string;
   readonly message: MessageDefinition;
   readonly audienceType: string;
-  readonly audienceConfig: { readonly listId?: string };
+  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
+  readonly audienceExclude: Exclude;
   readonly scheduleType: "now" | "scheduled" | "manual";
   readonly scheduledAt: Date | null;
   readonly perMinute: number | null;
@@ -61,10 +63,10 @@ export interface CampaignRow {
 }
 
 export const insertCampaign = (sql: Sql, row: CampaignRow) => sql`
-  insert into campaign (workspace_id, id, name, surface, engine, state, sender_id, channel, message, audience_type, audience_config,
+  insert into campaign (workspace_id, id, name, surface, engine, state, sender_id, channel, message, audience_type, audience_config, audience_exclude,
     schedule_type, scheduled_at, per_minute, batch_size, delay_between_batches_ms, variables, on_uncertain, on_daily_limit, expires_at)
   values (${row.workspaceId}, ${row.id}, ${row.name}, ${row.surface}, ${row.engine}, ${row.state}, ${row.senderId}, ${row.channel},
-    ${sql.json(row.message as never)}, ${row.audienceType}, ${sql.json(row.audienceConfig)}, ${row.scheduleType}, ${row.scheduledAt},
+    ${sql.json(row.message as never)}, ${row.audienceType}, ${sql.json(row.audienceConfig)}, ${sql.json(row.audienceExclude as never)}, ${row.scheduleType}, ${row.scheduledAt},
     ${row.perMinute}, ${row.batchSize}, ${row.delayBetweenBatchesMs}, ${sql.json(row.variables)}, ${row.onUncertain}, ${row.onDailyLimit}, ${row.expiresAt})
   returning pg_notify('campanile', id::text)`;
 
@@ -75,6 +77,6 @@ export const insertOwnList = (sql: Sql, list: { workspaceId: string; id: string;
 /** The counters of the first stage, all 0. */
 export const insertCounters = (sql: Sql, campaignId: string) => sql`insert into dispatch_count (campaign_id, stage) values (${campaignId}, 1)`;
 
-/** The campaign's own door: its calls go one by one, at this pace, beside its sender's. */
-export const insertPace = (sql: Sql, campaignId: string, perMinute: number) => sql`
+/** The campaign's own door: its calls go one by one, at this pace, beside its sender's. Without a pace it only tells when its last slot was. */
+export const insertPace = (sql: Sql, campaignId: string, perMinute: number | null) => sql`
   insert into pace (owner_id, per_second, next_at) values (${campaignId}, ${perMinute}::numeric / 60, campanile.clock())`;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FreshDatabase, freshDatabase } from "../../../test/support/database.ts";
-import { type Seeded, seedList, seedWorkspace, stopClock } from "../../../test/support/seed.ts";
+import { type Seeded, seedList, seedSegment, seedWorkspace, stopClock } from "../../../test/support/seed.ts";
 import type { RefusalCode } from "../../rules/refusal.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { systemLuck } from "../../runtime/luck.ts";
@@ -90,8 +90,11 @@ describe("defaults", () => {
     const paced = await createCampaign(text({ throttle: { messagesPerMinute: 90 } }), deps);
     const free = await createCampaign(text({ throttle: { messagesPerMinute: null, batchSize: null, delayBetweenBatches: 5_000 } }), deps);
     expect(free).toMatchObject({ perMinute: null, batchSize: null, delayBetweenBatchesMs: 5_000 });
-    const doors = await database.sql`select owner_id, per_second from pace where owner_id in (${paced.id}, ${free.id})`;
-    expect([...doors]).toEqual([{ ownerId: paced.id, perSecond: 1.5 }]);
+    const doors = await database.sql`select owner_id, per_second from pace where owner_id in (${paced.id}, ${free.id}) order by per_second`;
+    expect([...doors]).toEqual([
+      { ownerId: paced.id, perSecond: 1.5 },
+      { ownerId: free.id, perSecond: null },
+    ]);
   });
 });
 
@@ -187,7 +190,13 @@ describe("is refused, and nothing is stored:", () => {
       "There is no list",
       async () => ({ audience: { type: "list", listId: await seedList(database.sql, await seedWorkspace(database.sql), 1) } }),
     ],
-    ["a segment", "not_available", "Segments are not available yet", () => ({ audience: { type: "segment" } })],
+    [
+      "a segment of another workspace",
+      "not_found",
+      "There is no segment",
+      async () => ({ audience: { type: "segment", segmentId: await seedSegment(database.sql, await seedWorkspace(database.sql)) } }),
+    ],
+    ["a campaign to leave out that is not there", "not_found", "There is no campaign", () => ({ exclude: { campaignIds: [randomUUID()] } })],
     ["an unclosed tag", "liquid_invalid", "cannot be understood as a template", () => ({ message: { type: "text", text: "Hi {{ firstName" } })],
     [
       "an unknown template",

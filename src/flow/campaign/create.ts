@@ -1,8 +1,10 @@
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
 import { type CompiledMessage, compileMessage } from "../../rules/message-render.ts";
 import { type FieldFault, Refusal } from "../../rules/refusal.ts";
+import type { Exclude } from "../../rules/segment.ts";
 import { bindTemplate, type GivenParameters } from "../../rules/whatsapp-template.ts";
 import { type Sql, transaction } from "../../runtime/postgres.ts";
+import { assertAudience } from "./choice.ts";
 import * as store from "./create-store.ts";
 import type { CampaignDeps } from "./deps.ts";
 import { readCampaign } from "./read.ts";
@@ -19,6 +21,8 @@ export interface NewCampaign {
   readonly engine?: boolean | undefined;
   readonly message: NewMessage;
   readonly audience: NewAudience;
+  /** Whom of the audience it leaves out. */
+  readonly exclude?: Exclude | undefined;
   /** Absent: manual. */
   readonly schedule?: { readonly type: "now" | "manual" } | { readonly type: "scheduled"; readonly at: Date } | undefined;
   /** `messagesPerMinute` null: the sender's pace only. `batchSize` null: lots are bounded by the engine alone. Delay in milliseconds. */
@@ -47,7 +51,8 @@ export type NewMessage =
 
 export type NewAudience =
   | { readonly type: "list"; readonly listId: string }
-  | { readonly type: "csv" | "all" | "segment" }
+  | { readonly type: "segment"; readonly segmentId: string }
+  | { readonly type: "csv" | "all" }
   | {
       readonly type: "inline";
       readonly recipients: readonly InlineRecipient[];
@@ -95,8 +100,8 @@ const NAMED_TEMPLATES_MAX = 20;
  * Makes a campaign, for both surfaces, in one transaction: the whole of it, or nothing. Its message is bound and parsed here, so one
  * that could never be sent is refused now. `now` starts it, `scheduled` starts it at its time; a `csv` audience is uploaded to a
  * draft first, so such a campaign is always started by hand (and then keeps its time while that lies ahead).
- * @throws {Refusal} not_found (sender, list), sender_not_connected (no sender at all), template_unknown, template_not_approved,
- * template_parameters, liquid_invalid, not_available (segment), malformed
+ * @throws {Refusal} not_found (sender, list, segment, campaign to leave out), sender_not_connected (no sender at all), template_unknown, template_not_approved,
+ * template_parameters, liquid_invalid, malformed
  */
 export function createCampaign(input: NewCampaign, deps: CreateDeps): Promise<Campaign> {
   const id = deps.luck.uuid();
@@ -128,7 +133,7 @@ export function createCampaign(input: NewCampaign, deps: CreateDeps): Promise<Ca
         onDailyLimit: input.onDailyLimit ?? onDailyLimit,
       });
       await store.insertCounters(tx, id);
-      if (throttle.perMinute !== null) await store.insertPace(tx, id, throttle.perMinute);
+      await store.insertPace(tx, id, throttle.perMinute);
       if (audience.own)
         await store.insertOwnList(tx, {
           workspaceId,
@@ -201,16 +206,17 @@ async function knownOf(tx: Sql, sameName: readonly store.TemplateRow[], sender: 
 }
 
 /** `own`: the audience is a list that belongs to this campaign only. */
-async function audienceOf(tx: Sql, { workspaceId, audience }: NewCampaign, ownListId: string) {
+async function audienceOf(tx: Sql, { workspaceId, audience, exclude = {} }: NewCampaign, ownListId: string) {
   const stored = (listId?: string) => ({
     audienceType: audience.type,
     audienceConfig: listId === undefined ? {} : { listId },
+    audienceExclude: exclude,
   });
+  const segmentId = audience.type === "segment" ? audience.segmentId : undefined;
+  await assertAudience(tx, workspaceId, { segmentId, exclude });
   switch (audience.type) {
     case "segment":
-      throw new Refusal("not_available", {
-        cause: "Segments are not available yet; write to a list, a CSV file, inline recipients or all contacts.",
-      });
+      return { own: false, stored: { ...stored(), audienceConfig: { segmentId: audience.segmentId } } };
     case "all":
       return { own: false, stored: stored() };
     case "list": {

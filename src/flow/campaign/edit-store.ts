@@ -23,13 +23,9 @@ export const updateCampaign = (sql: Sql, id: string, row: Editable) => sql`
     variables = ${sql.json(row.variables)}, on_uncertain = ${row.onUncertain}, on_daily_limit = ${row.onDailyLimit}, expires_at = ${row.expiresAt}
   where id = ${id} returning pg_notify('campanile', id::text)`;
 
-/** The campaign's own door: opened, moved or taken away. */
-export const setPace = (sql: Sql, campaignId: string, perMinute: number | null) =>
-  perMinute === null
-    ? sql`delete from pace where owner_id = ${campaignId}`
-    : sql`
-        insert into pace (owner_id, per_second, next_at) values (${campaignId}, ${perMinute}::numeric / 60, campanile.clock())
-        on conflict (owner_id) do update set per_second = excluded.per_second`;
+/** The campaign's own pace; null: its sender's only. */
+export const setPace = (sql: Sql, campaignId: string, perMinute: number | null) => sql`
+  update pace set per_second = ${perMinute}::numeric / 60 where owner_id = ${campaignId}`;
 
 /** Hides a campaign; its rows stay for the account of what was sent. */
 export const markDeleted = (sql: Sql, id: string) => sql`update campaign set deleted_at = campanile.clock() where id = ${id}`;

@@ -1,7 +1,7 @@
 import { parseCampaignId } from "../../rules/campaign-id.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import { type Sql, transaction } from "../../runtime/postgres.ts";
-import { messageOf, type NewCampaign, scheduleOf, throttleOf } from "./create.ts";
+import { messageOf, type NewAudience, type NewCampaign, scheduleOf, throttleOf } from "./create.ts";
 import type { CampaignDeps, CampaignRef } from "./deps.ts";
 import { markDeleted, setPace, updateCampaign } from "./edit-store.ts";
 import { readCampaign } from "./read.ts";
@@ -51,12 +51,16 @@ function merged(campaign: Campaign, edit: CampaignEdit): NewCampaign {
     campaign;
   const throttle = { messagesPerMinute: perMinute, batchSize, delayBetweenBatches: delayBetweenBatchesMs, ...given(edit.throttle ?? {}) };
   const { audienceType, audienceConfig } = campaign;
-  const audience =
-    audienceType === "list"
-      ? { type: audienceType, listId: audienceConfig.listId ?? "" }
-      : { type: audienceType === "inline" ? "csv" : audienceType };
+  const audience = audienceOf(audienceType, audienceConfig);
   const known = { workspaceId, surface, name, senderId, audience, variables, onUncertain, onDailyLimit, expiresAt } as const;
   return { message: { type: "text", text: "" }, ...known, ...given(edit), throttle };
+}
+
+/** An inline audience is on the campaign's own list, as an uploaded one is. */
+function audienceOf(type: Campaign["audienceType"], { listId = "", segmentId = "" }: Campaign["audienceConfig"]): NewAudience {
+  if (type === "list") return { type, listId };
+  if (type === "segment") return { type, segmentId };
+  return { type: type === "inline" ? "csv" : type };
 }
 
 /** What was given; nothing that is undefined. */

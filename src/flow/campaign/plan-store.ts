@@ -1,15 +1,20 @@
+import type { Filter } from "../../rules/segment.ts";
 import type { Statement } from "../../rules/statement.ts";
-import type { Sql } from "../../runtime/postgres.ts";
+import type { Fragment, Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
 import type { LockedCampaign } from "./store.ts";
 
-/** Campaigns whose time has come, and those whose planning was begun; the longest waiting first. */
+/** Campaigns whose time has come, and those whose planning was begun; the longest waiting first. None in a database that went back. */
 export const readDue = (sql: Sql, limit: number) => sql<CampaignRef[]>`
   select workspace_id, id from campaign
   where deleted_at is null and (state = 'preparing' or state = 'scheduled' and scheduled_at <= campanile.clock())
+    and not exists (select 1 from regression where accepted_at is null)
   order by scheduled_at, id limit ${limit}`;
 
-export const prepare = (sql: Sql, id: string) => sql`update campaign set state = 'preparing' where id = ${id} and state = 'scheduled'`;
+/** Planning begins, or goes on after a pause: by the filter with which it began. */
+export const prepare = (sql: Sql, id: string, filter: Filter | null) => sql`
+  update campaign set state = 'preparing', plan_filter = coalesce(plan_filter, ${filter === null ? null : sql.json(filter as never)})
+  where id = ${id} and state = 'scheduled'`;
 
 /** What JavaScript's `trim` takes for space; Postgres' own `trim` knows one. */
 const SPACE = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff";
@@ -31,9 +36,19 @@ function variables(sql: Sql) {
       'phone', ${text("phone")}, 'email', ${text("email")}, 'company', ${text("company")}))`;
 }
 
-/** The next members of the audience after the cursor, in the order in which they are written to, each with the cursor behind it. */
+const NO_ID = "00000000-0000-0000-0000-000000000000";
+
+/**
+ * The next members of the audience after the cursor, in the order in which they are written to, each with the cursor behind it. Of a
+ * segment: the next contacts, chosen or not. Asked for the next who are chosen, one statement might walk over all contacts.
+ */
 function members(sql: Sql, campaign: LockedCampaign, max: number) {
   const { workspaceId, planCursor: cursor } = campaign;
+  if (campaign.audienceType === "segment") {
+    return sql`
+      select c.*, row_number() over (order by c.id) as place, jsonb_build_object('id', c.id) as cursor
+      from contact c where c.workspace_id = ${workspaceId} and c.id > ${cursor?.id ?? NO_ID}::uuid order by c.id limit ${max}`;
+  }
   if (campaign.audienceType !== "all") {
     return sql`
       select c.*, m.ordinal as place, jsonb_build_object('ordinal', m.ordinal) as cursor
@@ -45,22 +60,25 @@ function members(sql: Sql, campaign: LockedCampaign, max: number) {
     select c.*, row_number() over (order by c.created_at, c.id) as place, jsonb_build_object('createdAt', c.created_at, 'id', c.id) as cursor
     from contact c
     where c.workspace_id = ${workspaceId} and (c.phone is not null or c.email is not null)
-      and (c.created_at, c.id) > (${cursor?.createdAt ?? "-infinity"}::text::timestamptz, ${cursor?.id ?? "00000000-0000-0000-0000-000000000000"}::uuid)
+      and (c.created_at, c.id) > (${cursor?.createdAt ?? "-infinity"}::text::timestamptz, ${cursor?.id ?? NO_ID}::uuid)
     order by c.created_at, c.id limit ${max}`;
 }
 
 /**
  * Freezes the next members of the audience as recipients: positions go on after the last, whoever shares an address with one before
- * is left out. Returns how many members it looked at. Called with the campaign locked, which makes it the only planner.
+ * is left out, and whoever does not fit the condition (over contact `c`). Returns how many members it looked at. Called with the campaign locked, which makes it the only planner.
  *
  * A known address is found by asking for the first address from this one on, which the unique index alone can answer. Asked whether it
  * is there, Postgres may hash or walk all recipients so far, for every chunk or for every contact, as long as its statistics know of
  * few. A million contacts take 32 s (two cores, Postgres 15), a third of it the foreign key to the contact.
  */
-export const freeze = (sql: Sql, campaign: LockedCampaign, max: number) => sql<{ seen: number }[]>`
-  with chunk as materialized (
-    select c.place, c.cursor, c.id as contact_id, ${campaign.channel === "email" ? sql`c.email` : sql`c.phone`} as address, ${variables(sql)} as variables
-    from (${members(sql, campaign, max)}) c),
+export const freeze = (sql: Sql, campaign: LockedCampaign, { max, condition }: { max: number; condition: Fragment | null }) => sql<
+  { seen: number }[]
+>`
+  with looked as materialized (${members(sql, campaign, max)}),
+  chunk as materialized (
+    select c.place, c.id as contact_id, ${campaign.channel === "email" ? sql`c.email` : sql`c.phone`} as address, ${variables(sql)} as variables
+    from looked c ${condition === null ? sql`` : sql`where ${condition}`}),
   fresh as (
     select d.* from (select distinct on (coalesce(address, contact_id::text)) * from chunk order by coalesce(address, contact_id::text), place) d
     left join lateral (
@@ -73,9 +91,9 @@ export const freeze = (sql: Sql, campaign: LockedCampaign, max: number) => sql<{
       contact_id, address, variables
     from fresh order by place),
   moved as (
-    update campaign set plan_cursor = (select cursor from chunk order by place desc limit 1)
-    where id = ${campaign.id} and exists (select 1 from chunk))
-  select count(*)::int as seen from chunk`;
+    update campaign set plan_cursor = (select cursor from looked order by place desc limit 1)
+    where id = ${campaign.id} and exists (select 1 from looked))
+  select count(*)::int as seen from looked`;
 
 /** Positions are gapless exactly when the last is the number of rows. */
 export const countPlanned = (sql: Sql, id: string) => sql<{ last: number; rows: number }[]>`

@@ -1,9 +1,12 @@
 import type { CampaignState } from "../../rules/campaign-state.ts";
 import { LOT_RECIPIENTS_MAX } from "../../rules/limits.ts";
 import { refusals } from "../../rules/refusal.ts";
+import type { Filter } from "../../rules/segment.ts";
 import { type Sql, transaction } from "../../runtime/postgres.ts";
+import { readChoice } from "./choice.ts";
+import { conditionOf, type Gone } from "./choice-store.ts";
 import { closeRest, statementOf } from "./close.ts";
-import type { CampaignDeps, CampaignRef } from "./deps.ts";
+import type { CampaignDeps, CampaignRef, ChosenBy } from "./deps.ts";
 import * as store from "./plan-store.ts";
 import { emit, fail, type LockedCampaign, lockCampaign, pause, preferIndexes } from "./store.ts";
 
@@ -11,6 +14,8 @@ import { emit, fail, type LockedCampaign, lockCampaign, pause, preferIndexes } f
 const CHUNK_MEMBERS_MAX = 5_000;
 /** Steps of one audience: two hundred million contacts. More means that planning makes no progress. */
 const STEPS_MAX = 40_000;
+
+const HOUR_MS = 3_600_000;
 
 /** Shown, with status 200, when a campaign has nobody to write to (document 001). */
 const NOBODY = "No pending recipients for campaign";
@@ -33,7 +38,7 @@ export async function planStep(
   deps: CampaignDeps,
   { chunkMax = CHUNK_MEMBERS_MAX }: PlanOptions = {},
 ): Promise<CampaignState | null> {
-  const { state, total } = await transaction(deps.sql, (tx) => step(tx, ref, chunkMax), deps);
+  const { state, total } = await transaction(deps.sql, (tx) => step(tx, ref, { chunkMax, chosenBy: deps.chosenBy }), deps);
   if (total > CHUNK_MEMBERS_MAX) await store.analyze(deps.sql);
   if (state === "failed") await closeRest(ref.id, { chunksMax: 1 }, deps);
   return state;
@@ -73,17 +78,41 @@ interface Step {
   readonly total: number;
 }
 
-async function step(tx: Sql, ref: CampaignRef, chunkMax: number): Promise<Step> {
+async function step(tx: Sql, ref: CampaignRef, { chunkMax, chosenBy }: { chunkMax: number; chosenBy: ChosenBy | undefined }): Promise<Step> {
   const [campaign] = await lockCampaign(tx, ref);
   if (campaign === undefined) return { state: null, total: 0 };
-  if (campaign.state === "scheduled" && campaign.due) {
-    const refused = await refuseSender(tx, campaign);
+  const begins = campaign.state === "scheduled" && campaign.due;
+  if (!begins && campaign.state !== "preparing") return { state: campaign.state, total: 0 };
+  const choice = await readChoice(tx, campaign);
+  if (begins) {
+    const refused = (await refuseLate(tx, campaign)) ?? (await refuseSender(tx, campaign)) ?? (await begin(tx, campaign.id, choice));
     if (refused !== null) return { state: refused, total: 0 };
-    await store.prepare(tx, campaign.id);
-  } else if (campaign.state !== "preparing") return { state: campaign.state, total: 0 };
+  }
   await preferIndexes(tx);
-  const [chunk] = await store.freeze(tx, campaign, chunkMax);
+  const [chunk] = await store.freeze(tx, campaign, { max: chunkMax, condition: conditionOf(tx, choice, { chosenBy, extent: "chunk" }) });
   return chunk?.seen === chunkMax ? { state: "preparing", total: 0 } : finish(tx, campaign);
+}
+
+/** From here on the campaign keeps its own copy of what its segments say. */
+async function begin(tx: Sql, id: string, choice: Filter | null | Gone): Promise<CampaignState | null> {
+  if (choice === null || !("goneSegmentId" in choice)) {
+    await store.prepare(tx, id, choice);
+    return null;
+  }
+  const error = `Segment ${choice.goneSegmentId} was deleted.`;
+  await fail(tx, id, error);
+  await emit(tx, id, "campaign:failed", { error });
+  return "failed";
+}
+
+/** Nobody is written to days after the time that was meant, only because an engine comes back: whoever resumes it wants it all the same. */
+async function refuseLate(tx: Sql, { id, scheduledAt, missed, now }: LockedCampaign): Promise<CampaignState | null> {
+  if (!missed || scheduledAt === null) return null;
+  const hours = Math.floor((now.getTime() - scheduledAt.getTime()) / HOUR_MS);
+  const reason = `Nothing ran when its time came, ${scheduledAt.toISOString()}; that is ${hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`} ago. Resume it to send it now all the same, or stop it.`;
+  await pause(tx, id, reason);
+  await emit(tx, id, "campaign:paused", { reason, inFlight: 0 });
+  return "paused";
 }
 
 /** A sender that was never connected, or is gone, fails the campaign; one that was and is refused now pauses it. Nobody is lost. */

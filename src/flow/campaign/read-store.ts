@@ -1,8 +1,9 @@
 import type { CampaignState } from "../../rules/campaign-state.ts";
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
 import type { ReceiptKind } from "../../rules/receipt.ts";
+import type { Exclude } from "../../rules/segment.ts";
 import type { Statement } from "../../rules/statement.ts";
-import type { Sql } from "../../runtime/postgres.ts";
+import type { Fragment, Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
 
 /** A campaign as it is stored, with its counters of the first stage. */
@@ -18,7 +19,8 @@ export interface Campaign {
   readonly message: MessageDefinition;
   readonly audienceType: "segment" | "list" | "csv" | "inline" | "all";
   /** `listId`: the list it writes to; of `csv` and `inline` the campaign's own. */
-  readonly audienceConfig: { readonly listId?: string };
+  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
+  readonly audienceExclude: Exclude;
   readonly scheduleType: "now" | "scheduled" | "manual";
   readonly scheduledAt: Date | null;
   /** Null: the sender's pace only. */
@@ -49,7 +51,7 @@ export interface Campaign {
 }
 
 const campaigns = (sql: Sql) => sql`
-  select c.workspace_id, c.id, c.name, c.surface, c.engine, c.state, c.sender_id, c.channel, c.message, c.audience_type, c.audience_config,
+  select c.workspace_id, c.id, c.name, c.surface, c.engine, c.state, c.sender_id, c.channel, c.message, c.audience_type, c.audience_config, c.audience_exclude,
     c.schedule_type, c.scheduled_at, c.per_minute, c.batch_size, c.delay_between_batches_ms, c.variables, c.on_uncertain, c.on_daily_limit,
     c.expires_at, c.pause_reason, c.failure, c.total_recipients, c.statement, c.last_batch, c.created_at, c.started_at, c.paused_at, c.completed_at,
     jsonb_build_object('accepted', coalesce(d.accepted, 0), 'failed', coalesce(d.failed, 0), 'skipped', coalesce(d.skipped, 0), 'uncertain', coalesce(d.uncertain, 0)) as counts
@@ -65,12 +67,15 @@ export const listCampaigns = (sql: Sql, workspaceId: string, by: { after: string
     ${by.after === null ? sql`` : sql`and (c.created_at, c.id) < (select created_at, id from campaign where workspace_id = ${workspaceId} and id = ${by.after})`}
   order by c.created_at desc, c.id desc limit ${by.limit}`;
 
+/** How many the audience of a campaign `k` holds now, of those who fit the condition over contact `c`. */
+const audienceSize = (sql: Sql, condition: Fragment | null) => sql`
+  case when k.audience_type in ('all', 'segment') then (select count(*)::int from contact c where c.workspace_id = k.workspace_id and ${condition ?? sql`true`})
+    else (select count(*)::int from list_member l ${condition === null ? sql`` : sql`join contact c on c.workspace_id = l.workspace_id and c.id = l.contact_id`}
+      where l.workspace_id = k.workspace_id and l.list_id = (k.audience_config->>'listId')::uuid and ${condition ?? sql`true`}) end`;
+
 /** How many the audience holds now: what a campaign that is not planned yet would write to. */
-export const countAudience = (sql: Sql, campaign: Campaign) =>
-  campaign.audienceType === "all"
-    ? sql<{ size: number }[]>`select count(*)::int as size from contact where workspace_id = ${campaign.workspaceId}`
-    : sql<{ size: number }[]>`
-        select count(*)::int as size from list_member where workspace_id = ${campaign.workspaceId} and list_id = ${campaign.audienceConfig.listId ?? null}`;
+export const countAudience = (sql: Sql, campaign: Campaign, condition: Fragment | null) => sql<{ size: number }[]>`
+  select ${audienceSize(sql, condition)} as size from campaign k where k.workspace_id = ${campaign.workspaceId} and k.id = ${campaign.id}`;
 
 interface Figures extends Campaign {
   /** How many the audience holds now; 0 once the campaign is planned. */
@@ -81,14 +86,12 @@ interface Figures extends Campaign {
 }
 
 /** A campaign with all its figures, in one statement: taken one after the other they would contradict each other while it sends. */
-export const readFigures = (sql: Sql, ref: CampaignRef) => sql<Figures[]>`
-  select c.*, case when c.total_recipients is not null then 0
-      when c.audience_type = 'all' then (select count(*)::int from contact o where o.workspace_id = c.workspace_id)
-      else (select count(*)::int from list_member l where l.workspace_id = c.workspace_id and l.list_id = (c.audience_config->>'listId')::uuid) end as audience,
+export const readFigures = (sql: Sql, ref: CampaignRef, condition: Fragment | null) => sql<Figures[]>`
+  select k.*, case when k.total_recipients is not null then 0 else ${audienceSize(sql, condition)} end as audience,
     coalesce((select jsonb_agg(s) from (${countSkipped(sql, ref.id)}) s), '[]') as skipped,
     coalesce((select jsonb_agg(r) from (${countReached(sql, ref.id)}) r), '[]') as reached,
     coalesce((select jsonb_agg(f) from (${countFailures(sql, ref.id)}) f), '[]') as failures
-  from (${readCampaign(sql, ref)}) c`;
+  from (${readCampaign(sql, ref)}) k`;
 
 /** Skipped messages of the first stage by reason. */
 const countSkipped = (sql: Sql, id: string) => sql`

@@ -4,7 +4,9 @@ import type { ReceiptKind } from "../../rules/receipt.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import type { Statement } from "../../rules/statement.ts";
 import type { Sql } from "../../runtime/postgres.ts";
-import type { CampaignRef } from "./deps.ts";
+import { readChoice } from "./choice.ts";
+import { conditionOf } from "./choice-store.ts";
+import type { CampaignRef, ChosenBy } from "./deps.ts";
 import * as store from "./read-store.ts";
 
 /** A page of a list; `nextCursor` null: the last. */
@@ -64,10 +66,13 @@ export async function listCampaigns(sql: Sql, workspaceId: string, page: { curso
   return pageOf(rows, page.limit, (campaign) => campaign.id);
 }
 
-/** @throws {Refusal} campaign_not_found */
-export async function readStats(sql: Sql, ref: CampaignRef): Promise<CampaignStats> {
+/** `chosenBy`: for campaigns that choose by a filter. @throws {Refusal} campaign_not_found */
+export async function readStats(sql: Sql, ref: CampaignRef, chosenBy?: ChosenBy): Promise<CampaignStats> {
   const id = parseCampaignId(ref.id);
-  const [figures] = id === null ? [] : await store.readFigures(sql, { ...ref, id });
+  const [figures] =
+    id === null
+      ? []
+      : await store.readFigures(sql, { ...ref, id }, conditionOf(sql, await readChoice(sql, { ...ref, id }), { chosenBy, extent: "whole" }));
   if (figures === undefined) throw new Refusal("campaign_not_found", { id: ref.id });
   const { skipped, reached, failures, audience, ...campaign } = figures;
   const { progress: _, ...counters } = countersFrom(campaign, campaign.totalRecipients ?? audience);
@@ -94,20 +99,23 @@ export async function readStats(sql: Sql, ref: CampaignRef): Promise<CampaignSta
 export async function readProgress(
   sql: Sql,
   ref: CampaignRef,
+  chosenBy?: ChosenBy,
 ): Promise<{
   campaign: store.Campaign;
   counters: Counters;
   dailyLimit: store.CapUse;
 }> {
   const campaign = await readCampaign(sql, ref);
-  const [counters, [dailyLimit]] = await Promise.all([countersOf(sql, campaign), store.readCap(sql, campaign)]);
+  const [counters, [dailyLimit]] = await Promise.all([countersOf(sql, campaign, chosenBy), store.readCap(sql, campaign)]);
   if (dailyLimit === undefined) throw new Error(`campaign ${campaign.id}: its sender has no cap scope`);
   return { campaign, counters, dailyLimit };
 }
 
 /** The counters of a campaign that was just read. */
-export async function countersOf(sql: Sql, campaign: store.Campaign): Promise<Counters> {
-  return countersFrom(campaign, campaign.totalRecipients ?? (await store.countAudience(sql, campaign))[0]?.size ?? 0);
+export async function countersOf(sql: Sql, campaign: store.Campaign, chosenBy?: ChosenBy): Promise<Counters> {
+  if (campaign.totalRecipients !== null) return countersFrom(campaign, campaign.totalRecipients);
+  const condition = conditionOf(sql, await readChoice(sql, campaign), { chosenBy, extent: "whole" });
+  return countersFrom(campaign, (await store.countAudience(sql, campaign, condition))[0]?.size ?? 0);
 }
 
 function countersFrom({ counts }: store.Campaign, recipients: number): Counters {

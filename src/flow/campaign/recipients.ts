@@ -1,3 +1,4 @@
+import { explain, type Story } from "../../rules/explain.ts";
 import { type ReceiptKind, reachOf } from "../../rules/receipt.ts";
 import { Refusal } from "../../rules/refusal.ts";
 import type { Sql } from "../../runtime/postgres.ts";
@@ -25,6 +26,8 @@ export interface RecipientTimeline extends Omit<Recipient, "receipts" | "attempt
   };
   readonly attempts: readonly store.AttemptRow[];
   readonly receipts: readonly store.ReceiptRow[];
+  /** The same in plain words. */
+  readonly told: Story;
 }
 
 /**
@@ -84,17 +87,10 @@ export async function readRecipient(sql: Sql, ref: CampaignRef, position: string
     store.listReceipts(sql, id, [at]),
     store.readFrozen(sql, id, at),
   ]);
-  return {
-    ...withReceipts(row, receipts),
-    variables: frozen?.variables ?? {},
-    audience: {
-      type: campaign.audienceType,
-      listId: campaign.audienceConfig.listId ?? null,
-      listName: frozen?.listName ?? null,
-    },
-    attempts,
-    receipts,
-  };
+  const audience = { type: campaign.audienceType, listId: campaign.audienceConfig.listId ?? null, listName: frozen?.listName ?? null };
+  const recipient = withReceipts(row, receipts);
+  const told = explain({ ...recipient, campaign, audience, attempts, receipts });
+  return { ...recipient, variables: frozen?.variables ?? {}, audience, attempts, receipts, told };
 }
 
 function withReceipts(row: store.RecipientRow, receipts: readonly store.ReceiptRow[]): Recipient {

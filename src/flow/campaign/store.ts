@@ -1,4 +1,5 @@
 import type { CampaignState } from "../../rules/campaign-state.ts";
+import { LATE_START_MAX_MS } from "../../rules/limits.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
 
@@ -10,11 +11,14 @@ export interface LockedCampaign {
   readonly surface: "engine" | "batch";
   readonly engine: boolean;
   readonly audienceType: "segment" | "list" | "csv" | "inline" | "all";
-  readonly audienceConfig: { readonly listId?: string };
+  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
   readonly channel: string;
   readonly scheduledAt: Date | null;
   /** Its time has come: it waits for the planner only. */
   readonly due: boolean;
+  /** Its time came so long ago that nobody may expect it any more. */
+  readonly missed: boolean;
+  readonly now: Date;
   readonly batchSize: number | null;
   readonly delayBetweenBatchesMs: number;
   readonly totalRecipients: number | null;
@@ -34,7 +38,8 @@ interface PlanCursor {
 /** Locks a campaign until commit; every transition and every step of planning holds this lock. */
 export const lockCampaign = (sql: Sql, ref: CampaignRef) => sql<LockedCampaign[]>`
   select c.id, c.workspace_id, c.state, c.surface, c.engine, c.audience_type, c.audience_config, c.channel, c.scheduled_at,
-    c.scheduled_at <= campanile.clock() as due, c.batch_size, c.delay_between_batches_ms, c.total_recipients, c.plan_cursor,
+    c.scheduled_at <= campanile.clock() as due, c.scheduled_at < campanile.clock() - ${LATE_START_MAX_MS} * interval '1 ms' as missed,
+    campanile.clock() as now, c.batch_size, c.delay_between_batches_ms, c.total_recipients, c.plan_cursor,
     s.connected_at is not null as sender_connected, s.deleted_at is not null as sender_deleted, s.blocked_reason
   from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id
   where c.workspace_id = ${ref.workspaceId} and c.id = ${ref.id} and c.deleted_at is null for no key update of c`;
@@ -53,10 +58,10 @@ export const pause = (sql: Sql, id: string, reason: string | null) => sql<{ paus
   update campaign set state = 'paused', epoch = epoch + 1, paused_at = campanile.clock(), pause_reason = ${reason}
   where id = ${id} and state in ('scheduled', 'preparing', 'running') returning paused_at`;
 
-/** To `running` when the recipients are known, else back to `scheduled` (planning goes on where it stood). */
+/** To `running` when the recipients are known, else back to `scheduled` (planning goes on where it stood), for now if its time has passed. */
 export const resume = (sql: Sql, id: string) => sql<{ state: CampaignState }[]>`
   update campaign set state = case when total_recipients is null then 'scheduled' else 'running' end, epoch = epoch + 1,
-    paused_at = null, pause_reason = null, scheduled_at = coalesce(scheduled_at, campanile.clock())
+    paused_at = null, pause_reason = null, scheduled_at = case when total_recipients is null then greatest(scheduled_at, campanile.clock()) else scheduled_at end
   where id = ${id} and state = 'paused' returning state`;
 
 /** Whoever was planned so far is a recipient, and gets an outcome; nobody else is. */

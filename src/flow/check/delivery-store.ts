@@ -43,20 +43,28 @@ export const sentAfterAll = (sql: Sql, page: Page) =>
   order by m.position`,
   );
 
-/** A reference names one message. Looked up by hash, one by one: Postgres would otherwise read the whole table for every page. */
-export const sharedReferences = (sql: Sql, page: Page) =>
+/** Messages and attempts of earlier ones with the provider's reference, each place once. */
+const referred = (sql: Sql, where: ReturnType<Sql>) => sql`
+  select campaign_id, stage, position, provider_ref from message where provider_ref is not null and ${where}
+  union select campaign_id, stage, position, provider_ref from attempt where provider_ref is not null and ${where}`;
+
+/** A reference names one message. Grouped, in one pass: no index finds a message by its reference. */
+export const sharedReferences = (sql: Sql, campaignId: string) =>
   found(
     sql,
     sql`
-  select format('%s: stage %s, position %s here; stage %s, position %s of campaign %s', m.provider_ref, m.stage, m.position, o.stage, o.position, o.campaign_id) as example
-  from (select * from message where ${within(sql, page)} and provider_ref is not null) m join campaign c on c.id = m.campaign_id
-    cross join lateral (
-      select other.campaign_id, other.stage, other.position
-      from (select campaign_id, stage, position from message where provider_ref = m.provider_ref
-        union all select campaign_id, stage, position from attempt where provider_ref = m.provider_ref) other
-        join campaign oc on oc.id = other.campaign_id and oc.workspace_id = c.workspace_id
-      where (other.campaign_id, other.stage, other.position) <> (m.campaign_id, m.stage, m.position) limit 1) o
-  order by m.position`,
+  select format('%s: %s', provider_ref, string_agg(format('stage %s, position %s', stage, position), '; ' order by stage, position)) as example
+  from (${referred(sql, sql`campaign_id = ${campaignId}`)}) r group by provider_ref having count(*) > 1 order by min(position)`,
+  );
+
+/** … also among all campaigns of a workspace. */
+export const referencesOfTwoCampaigns = (sql: Sql) =>
+  found(
+    sql,
+    sql`
+  select format('%s: campaigns %s', r.provider_ref, string_agg(distinct c.id::text, ', ')) as example
+  from (${referred(sql, sql`true`)}) r join campaign c on c.id = r.campaign_id
+  group by c.workspace_id, r.provider_ref having count(distinct c.id) > 1`,
   );
 
 /** When a message was at the provider at the latest: its row may have been written by a recovery, long after its receipt's time. */
@@ -86,9 +94,9 @@ export const overdueSettlements = (sql: Sql, campaignId: string, ms: number) =>
     sql,
     sql`
   select format('stage %s, position %s is %s', m.stage, m.position, m.state) as example from message m
-  where m.campaign_id = ${campaignId} and m.state in ('uncertain', 'queued') and exists (
-    select from receipt r where r.campaign_id = m.campaign_id and r.stage = m.stage and r.position = m.position and r.attempt <= m.attempt
-      and r.kind <> 'replied' and r.provider_ref is not null and r.received_at < campanile.clock() - ${ms} * interval '1 ms')
+  where m.campaign_id = ${campaignId} and m.state in ('uncertain', 'queued') and (
+    select true from receipt r where r.campaign_id = m.campaign_id and r.stage = m.stage and r.position = m.position and r.attempt <= m.attempt
+      and r.kind <> 'replied' and r.provider_ref is not null and r.received_at < campanile.clock() - ${ms} * interval '1 ms' limit 1)
   order by m.position`,
   );
 

@@ -29,6 +29,15 @@ export const orphans = (sql: Sql) =>
   where not exists (select from sender s where s.id = p.owner_id) and not exists (select from campaign c where c.id = p.owner_id)`,
   );
 
+/** Campaigns that are planned or sent although the database has gone back. */
+export const runsAllTheSame = (sql: Sql) =>
+  found(
+    sql,
+    sql`
+  select format('campaign %s is %s', id, state) as example from campaign
+  where state in ('preparing', 'running') and deleted_at is null and exists (select 1 from regression where accepted_at is null) order by id`,
+  );
+
 /** Webhooks, and parts of them that wait for their message, that were due longer ago than `ms`. */
 export const overdueWebhooks = (sql: Sql, ms: number) =>
   found(

@@ -58,6 +58,13 @@ export const invariants: readonly Invariant[] = [
   },
   {
     per: "page",
+    name: "no-receipt-outruns-the-mark",
+    severity: "violation",
+    find: people.receivedBeyondMark,
+    what: `Receipts came for recipients to whom this database sent nothing: it is older than what was sent from it, or a copy of it sends too. Ask campanile doctor.`,
+  },
+  {
+    per: "page",
     name: "messages-go-to-recipients",
     severity: "violation",
     find: people.toNobody,
@@ -106,7 +113,7 @@ export const invariants: readonly Invariant[] = [
     what: "These messages are failed or skipped, and their receipts say that they were sent. Trust the receipts, do not write to these recipients again, and report it.",
   },
   {
-    per: "page",
+    per: "campaign",
     name: "a-reference-names-one-message",
     severity: "violation",
     find: deliveries.sharedReferences,
@@ -226,10 +233,24 @@ export const invariants: readonly Invariant[] = [
   },
   {
     per: "house",
+    name: "a-reference-names-one-campaign",
+    severity: "violation",
+    find: deliveries.referencesOfTwoCampaigns,
+    what: `Messages of two campaigns have the same reference of the provider, so receipts cannot be told apart. ${KEEP}`,
+  },
+  {
+    per: "house",
     name: "everything-belongs-to-somebody",
     severity: "violation",
     find: house.orphans,
     what: `Rows name a campaign, cap scope or sender that does not exist. ${KEEP}`,
+  },
+  {
+    per: "house",
+    name: "nothing-runs-that-was-stopped",
+    severity: "violation",
+    find: house.runsAllTheSame,
+    what: `The database has gone back, which nobody has accepted yet, and these campaigns run all the same. Pause them, and ask campanile doctor.`,
   },
   {
     per: "house",

@@ -7,6 +7,18 @@ const lotOf = (sql: Sql, position: ReturnType<Sql>, campaignId: string) => sql`
     select l.first, l.last, l.handed, l.holder from lot l where l.campaign_id = ${campaignId} and l.first <= ${position} order by l.first desc limit 1
   ) l on l.last >= ${position}`;
 
+/** A mark is committed before a byte leaves, so no receipt can outrun it. A reply may be to anything. */
+export const receivedBeyondMark = (sql: Sql, { campaignId, stage, from, to }: Page) =>
+  found(
+    sql,
+    sql`
+  select format('position %s was %s, in the lot %s–%s with the mark %s', r.position, min(r.kind), l.first, l.last, l.handed) as example
+  from receipt r ${lotOf(sql, sql`r.position`, campaignId)}
+  where r.campaign_id = ${campaignId} and r.stage = 1 and ${stage}::int = 1 and r.position between ${from} and ${to}
+    and r.kind <> 'replied' and r.provider_ref is not null and r.position > l.handed
+  group by r.position, l.first, l.last, l.handed order by r.position`,
+  );
+
 /** Recipients, which have no stage, are looked at with the first one. */
 const recipients = (sql: Sql, { campaignId, stage, from, to }: Page) => sql`
   r.campaign_id = ${campaignId} and r.position between ${from} and ${to} and ${stage}::int = 1`;

@@ -19,6 +19,9 @@ export const lockForGood = (sql: Sql, campaignId: string) => sql`select 1 from c
 export const lockOver = (sql: Sql, campaignId: string) => sql<{ statement: Statement }[]>`
   select campanile.statement(c.id) as statement from campaign c where c.id = ${campaignId} and ${isOver(sql)}`;
 
+/** The last of its progress is told before its end. */
+export const tellProgress = (sql: Sql, campaignId: string) => sql`select campanile.tell_progress(${campaignId}, true)`;
+
 export const completeCampaign = (sql: Sql, campaignId: string, statement: Statement) => sql`
   with done as (
     update campaign set state = 'completed', completed_at = campanile.clock(), statement = ${sql.json(statement as never)}, last_seq = last_seq + 1

@@ -1,6 +1,6 @@
 import { statementFault } from "../../rules/statement.ts";
 import { transaction } from "../../runtime/postgres.ts";
-import { completeCampaign, lockForGood, lockOver, overCampaigns } from "./complete-store.ts";
+import { completeCampaign, lockForGood, lockOver, overCampaigns, tellProgress } from "./complete-store.ts";
 import type { DispatchDeps } from "./deps.ts";
 
 /**
@@ -18,6 +18,7 @@ export const complete = (campaignId: string, deps: Pick<DispatchDeps, "sql" | "l
       deps.log.error({ campaignId, fault }, "the closing statement does not add up; the campaign stays open");
       return false;
     }
+    await tellProgress(tx, campaignId);
     await completeCampaign(tx, campaignId, over.statement);
     return true;
   });

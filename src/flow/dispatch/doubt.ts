@@ -33,9 +33,9 @@ async function doubtForsaken(tx: Sql, campaignId: string): Promise<number> {
   const [facts] = await readFacts(tx, campaignId);
   if (doubts.length === 0 || facts === undefined) return 0;
   const written = await withReceipts(tx, campaignId, doubts);
-  await lockCap(tx, facts.scopeId);
+  const [scope] = await lockCap(tx, facts.scopeId);
   const addresses = doubts.flatMap(({ address }) => (address === null ? [] : [address]));
-  await prolongOpenings(tx, facts.scopeId, addresses, OPENING_MARGIN_MS);
+  if (scope?.cap != null) await prolongOpenings(tx, facts.scopeId, addresses, OPENING_MARGIN_MS);
   await count(tx, campaignId, written);
   return doubts.length;
 }

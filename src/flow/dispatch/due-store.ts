@@ -12,23 +12,35 @@ export interface DueRow {
   readonly variables: Variables;
 }
 
-/** A receipt that proves that an attempt of `m` was sent. A reply may be to anything. */
+/**
+ * A receipt that proves that an attempt of `m` was sent; null: there is none. A reply may be to anything. (One probe for each message: as
+ * `exists` Postgres compares all with all while its statistics know nothing of the campaign.)
+ */
 const proof = (sql: Sql) => sql`
-  select 1 from receipt r where r.campaign_id = m.campaign_id and r.stage = m.stage and r.position = m.position and r.attempt <= m.attempt
-    and r.kind <> 'replied' and r.provider_ref is not null`;
+  (select true from receipt r where r.campaign_id = m.campaign_id and r.stage = m.stage and r.position = m.position and r.attempt <= m.attempt
+    and r.kind <> 'replied' and r.provider_ref is not null limit 1)`;
 
-/** The campaign whose due message has waited longest, of those that may be driven. */
-export const nextDueCampaign = (sql: Sql, by: { among: readonly string[] | null; anyDriver: boolean }) => sql<{ campaignId: string }[]>`
-  select m.campaign_id from message m join campaign c on c.id = m.campaign_id
-  where m.state = 'queued' and m.due_at <= campanile.clock() and c.state = 'running' and (c.engine or ${by.anyDriver})
-    and (${by.among === null} or m.campaign_id = any(${(by.among ?? []) as string[]}::uuid[]))
+export interface NextDue {
+  readonly campaignId: string;
+  readonly senderId: string;
+  /** Until its first message is due; 0 when it is. */
+  readonly inMs: number;
+}
+
+/** The campaign whose message is due first, of those that may be driven; not of the senders in `except`. */
+export const nextDueCampaign = (sql: Sql, by: { among: readonly string[] | null; anyDriver: boolean; except: readonly string[] }) => sql<NextDue[]>`
+  select c.id as campaign_id, c.sender_id, greatest(0, ceil(extract(epoch from m.due_at - campanile.clock()) * 1000))::float8 as in_ms
+  from campaign c cross join lateral (
+    select due_at from message where campaign_id = c.id and state = 'queued' and due_at is not null order by due_at limit 1) m
+  where c.state = 'running' and (c.engine or ${by.anyDriver})
+    and c.sender_id <> all(${by.except as string[]}::uuid[]) and (${by.among === null} or c.id = any(${(by.among ?? []) as string[]}::uuid[]))
   order by m.due_at limit 1`;
 
 /** Locks due messages of one campaign that nobody else has locked, and of which no receipt says that they were sent already. */
 export const lockDue = (sql: Sql, campaignId: string, limit: number) => sql<DueRow[]>`
   with due as materialized (
     select m.campaign_id, m.stage, m.position, m.attempt, m.delays from message m
-    where m.campaign_id = ${campaignId} and m.state = 'queued' and m.due_at <= campanile.clock() and not exists (${proof(sql)})
+    where m.campaign_id = ${campaignId} and m.state = 'queued' and m.due_at <= campanile.clock() and ${proof(sql)} is null
     order by m.due_at, m.position limit ${limit} for update of m skip locked)
   select d.stage, d.position, d.attempt, d.delays, r.address, r.variables
   from due d join recipient r on r.campaign_id = d.campaign_id and r.position = d.position order by d.position`;
@@ -84,7 +96,7 @@ export const forsakenCampaigns = (sql: Sql, by: { marginMs: number; limit: numbe
 export const campaignsToResend = (sql: Sql, by: { afterMs: number; attemptsMax: number; limit: number }) => sql<{ campaignId: string }[]>`
   select distinct m.campaign_id from message m join campaign c on c.id = m.campaign_id
   where m.state = 'uncertain' and m.attempt < ${by.attemptsMax} and c.on_uncertain = 'resend' and c.state = 'running'
-    and m.at <= campanile.clock() - ${by.afterMs} * interval '1 ms' and not exists (${proof(sql)})
+    and m.at <= campanile.clock() - ${by.afterMs} * interval '1 ms' and ${proof(sql)} is null
   order by m.campaign_id limit ${by.limit}`;
 
 /** Locks them. The campaign is locked after them and looked at again before anything is written. */
@@ -93,7 +105,7 @@ export const lockDoubts = (sql: Sql, campaignId: string, by: { afterMs: number; 
 >`
   select m.stage, m.position from message m
   where m.campaign_id = ${campaignId} and m.state = 'uncertain' and m.attempt < ${by.attemptsMax}
-    and m.at <= campanile.clock() - ${by.afterMs} * interval '1 ms' and not exists (${proof(sql)})
+    and m.at <= campanile.clock() - ${by.afterMs} * interval '1 ms' and ${proof(sql)} is null
   order by m.stage, m.position limit ${by.limit} for update of m skip locked`;
 
 /** Sends messages in doubt again, as a further attempt; the one before is kept. */
@@ -111,4 +123,4 @@ export const resendDoubts = (sql: Sql, campaignId: string, rows: readonly { stag
 
 /** Campaigns with messages in doubt, or resends not yet begun, of which a receipt speaks. */
 export const provedCampaigns = (sql: Sql, limit: number) => sql<{ campaignId: string }[]>`
-  select distinct m.campaign_id from message m where m.state in ('uncertain', 'queued') and exists (${proof(sql)}) order by m.campaign_id limit ${limit}`;
+  select distinct m.campaign_id from message m where m.state in ('uncertain', 'queued') and ${proof(sql)} is not null order by m.campaign_id limit ${limit}`;

@@ -1,10 +1,11 @@
-import { RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
-import { type Running, startLoop } from "../../runtime/loop.ts";
+import { HOLDERS_MAX, RECOVERY_MARGIN_MS } from "../../rules/limits.ts";
+import { type Loop, type Running, startLoop } from "../../runtime/loop.ts";
+import { isPassing } from "../../runtime/postgres.ts";
 import { completeOver } from "./complete.ts";
 import type { DispatchDeps } from "./deps.ts";
 import { settleDoubts } from "./doubt.ts";
 import { drive, take } from "./drive.ts";
-import { sendDue } from "./due.ts";
+import { nextDue, sendDue } from "./due.ts";
 import type { HeldLot } from "./held-lot.ts";
 import { nextDueAt } from "./lot-store.ts";
 
@@ -19,6 +20,8 @@ export interface EngineOptions {
   readonly sweepMs: number;
 }
 
+/** Senders whose due messages are sent at a time. */
+const DUE_SENDERS_MAX = 8;
 /** Campaigns looked at in one step of the completion loop. */
 const COMPLETED_PER_STEP = 20;
 
@@ -30,10 +33,10 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
 
   async function takeOne(): Promise<number> {
     const room = roomOf(held, options);
-    const lot = room.among?.length === 0 ? null : await take(deps, { ...room, anyDriver: false });
+    const lot = room.among?.length === 0 ? null : await take(deps, { ...room, anyDriver: false, holdersMax: HOLDERS_MAX });
     if (lot === null) return 0;
     held.add(lot);
-    const drove = drive(lot, deps, { stop: stopping.signal, onPaceKnown: lots.nudge })
+    const drove = drive(lot, deps, { stop: stopping.signal, onward: true, onPaceKnown: lots.nudge })
       .catch((error) =>
         deps.log.error({ err: error, campaignId: lot.campaignId }, "a lot was left in the middle; it is recovered when its lease runs out"),
       )
@@ -41,7 +44,7 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
         held.delete(lot);
         driving.delete(drove);
         lots.nudge();
-        sweep.nudge();
+        if (![...held].some(({ campaignId }) => campaignId === lot.campaignId)) sweep.nudge(); // it may be over
       });
     driving.add(drove);
     return 1;
@@ -49,11 +52,7 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
 
   const lots = startLoop({ name: "lots", step: takeOne, restMs: () => untilDue(deps, options.pollMs) }, deps);
   const due = startLoop(
-    {
-      name: "due messages",
-      step: async () => (await sendDue(deps, { among: null, anyDriver: false })).written.length,
-      restMs: () => options.sweepMs,
-    },
+    dueMessages(deps, options, driving, () => due.nudge()),
     deps,
   );
   const sweep = startLoop(
@@ -76,6 +75,41 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
       await Promise.all([lots.stop(), due.stop(), sweep.stop()]);
       await Promise.all(driving);
     },
+  };
+}
+
+/** Sends due messages, of several senders at a time, and rests until the next are due. */
+function dueMessages(deps: DispatchDeps, options: EngineOptions, driving: Set<Promise<void>>, again: () => void): Loop {
+  const busy = new Set<string>();
+  let restMs = 0;
+  return {
+    name: "due messages",
+    async step() {
+      restMs = options.sweepMs;
+      const next = busy.size < DUE_SENDERS_MAX ? await nextDue(deps, { among: null, anyDriver: false, except: [...busy] }) : null;
+      if (next === null || next.inMs > 0) {
+        restMs = Math.min(restMs, next?.inMs ?? restMs);
+        return 0;
+      }
+      busy.add(next.senderId);
+      const sent: Promise<void> = sendDue(next.campaignId, deps)
+        .catch((error) => {
+          deps.log[isPassing(error) ? "warn" : "error"](
+            { err: error, campaignId: next.campaignId },
+            "due messages could not be sent; they are tried again",
+          );
+          return { found: 0 };
+        })
+        .then(({ found }) => {
+          busy.delete(next.senderId);
+          driving.delete(sent);
+          // One of which a receipt speaks is found due and is not sent: it is settled by the other loop, and must not be asked for without end.
+          if (found > 0) again();
+        });
+      driving.add(sent);
+      return 1;
+    },
+    restMs: () => restMs,
   };
 }
 

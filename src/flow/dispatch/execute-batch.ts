@@ -6,7 +6,7 @@ import { complete } from "./complete.ts";
 import type { DispatchDeps } from "./deps.ts";
 import { settleDoubts } from "./doubt.ts";
 import { drive, take } from "./drive.ts";
-import { sendDue } from "./due.ts";
+import { nextDue, sendDue } from "./due.ts";
 import type { HeldLot } from "./held-lot.ts";
 import { cutLot } from "./lot-store.ts";
 import type { Written } from "./message-store.ts";
@@ -73,13 +73,14 @@ async function sendSome(campaignId: string, deps: DispatchDeps): Promise<Written
   const room = () => (stop.signal.aborted ? 0 : BATCH_RECIPIENTS_MAX - written.length);
   try {
     while (room() > 0) {
-      const due = await sendDue(deps, { among, anyDriver: true, max: room(), inFlightMax: 1, stop: stop.signal });
-      if (due.found === 0) break;
+      const next = await nextDue(deps, { among, anyDriver: true });
+      if (next === null || next.inMs > 0) break;
+      const due = await sendDue(campaignId, deps, { max: room(), inFlightMax: 1, stop: stop.signal });
       written.push(...due.written);
       if (due.written.length === 0) break;
     }
     while (room() > 0) {
-      const lot = await take(deps, { except: [], among, anyDriver: true, inFlightMax: 1 });
+      const lot = await take(deps, { except: [], among, anyDriver: true, holdersMax: null, inFlightMax: 1 });
       if (lot === null) break;
       held = lot;
       const last = Math.min(lot.last, lot.handed + room());

@@ -34,6 +34,7 @@ export interface Slot {
  * What it has begun is known here and nowhere else.
  */
 export interface Flight {
+  readonly provider: Provider;
   /** Marked, not begun. */
   readonly waiting: readonly Marked[];
   readonly inFlight: number;
@@ -80,6 +81,8 @@ interface State extends FlightOptions {
   readonly ended: Ended[];
   inFlight: number;
   latencyMs: number;
+  /** The shortest call so far that was accepted; a refusal comes sooner. */
+  fastestMs: number;
   /** Calls at once. */
   limit: number;
   leaseUntilMs: number;
@@ -95,9 +98,10 @@ interface State extends FlightOptions {
 
 export function createFlight(options: FlightOptions): Flight {
   const { clock, inFlightMax = IN_FLIGHT_MIN } = options;
-  const idle = { inFlight: 0, latencyMs: 0, limit: inFlightMax, leaseUntilMs: 0, firstEndedAt: 0, restedAt: 0 };
+  const idle = { inFlight: 0, latencyMs: 0, fastestMs: Number.POSITIVE_INFINITY, limit: inFlightMax, leaseUntilMs: 0, firstEndedAt: 0, restedAt: 0 };
   const state: State = { ...options, ...idle, waiting: [], slots: [], ended: [], halted: false, nudged: false, resting: null, dozing: false };
   return {
+    provider: state.provider,
     waiting: state.waiting,
     ended: state.ended,
     get inFlight() {
@@ -153,10 +157,19 @@ function pump(state: State): void {
     const next = waiting.shift();
     if (next !== undefined) void begin(state, next, now);
   }
-  const isFull = waiting.length > 0 && state.inFlight >= state.limit;
-  if (isFull && state.inFlightMax === undefined) state.limit = Math.min(IN_FLIGHT_MAX, state.limit + 1);
+  if (waiting.length > 0 && state.inFlight >= state.limit && state.inFlightMax === undefined) adapt(state);
   const { resting } = state;
   if (resting !== null && (state.ended.length === 1 || untilTurn(state, resting) === 0)) resting.wake();
+}
+
+/**
+ * More calls at once while that does not make each of them slower: beyond that they only wait for each other, on connections that cost
+ * as much again. (A vendor that answers at once is best with some fifty, one that takes 50 ms with as many as there may be.)
+ */
+function adapt(state: State): void {
+  const slowed = state.latencyMs / state.fastestMs;
+  if (slowed <= 2) state.limit = Math.min(IN_FLIGHT_MAX, state.limit + 1);
+  else if (slowed > 4) state.limit = Math.max(IN_FLIGHT_MIN, state.limit - 1);
 }
 
 function dropMissed({ slots }: State, now: number): void {
@@ -177,7 +190,9 @@ async function begin(state: State, marked: Marked, begunAt: number): Promise<voi
   const outcome = await handOver(state.provider, parcel, state.signal);
   const now = state.clock.monotonicMs();
   state.inFlight--;
-  state.latencyMs += (now - begunAt - state.latencyMs) / LATENCY_CALLS;
+  const tookMs = now - begunAt;
+  state.latencyMs += (tookMs - state.latencyMs) / (state.latencyMs === 0 ? 1 : LATENCY_CALLS);
+  if (outcome.kind === "accepted") state.fastestMs = Math.min(state.fastestMs, tookMs);
   if (state.ended.length === 0) state.firstEndedAt = now;
   const ended = { marked, outcome };
   state.ended.push(ended);

@@ -46,5 +46,5 @@ export async function giveBack(
   else await markLot(tx, mark, LEASE_MS);
   await count(tx, campaignId, settled);
   if (left) return { kind: "left" };
-  return { kind: "held", handed: lot.handed, covered: 0, marked: [], slots: [], moreAt: null, askedAt: 0, paced: true };
+  return { kind: "held", handed: lot.handed, covered: 0, marked: [], slots: [], moreAt: null, askedAt: 0, found: lot.expect };
 }

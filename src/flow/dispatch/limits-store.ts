@@ -1,6 +1,7 @@
 import type { CampaignState } from "../../rules/campaign-state.ts";
+import { HORIZON_MS } from "../../rules/limits.ts";
 import type { MessageDefinition, Variables } from "../../rules/message.ts";
-import type { Door } from "../../rules/pace.ts";
+import type { Door, Rivals } from "../../rules/pace.ts";
 import { PREFERENCE_SOURCE } from "../../rules/receipt.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 
@@ -20,13 +21,18 @@ export interface FactsRow {
   readonly channel: string;
   readonly senderId: string;
   readonly scopeId: string;
+  /** Whether there was a cap, or anything at the doors, when this was read. */
+  readonly capped: boolean;
+  readonly unlimited: boolean;
   readonly variables: Variables;
   readonly message: MessageDefinition;
 }
 
 export const readFacts = (sql: Sql, campaignId: string) => sql<FactsRow[]>`
-  select c.id as campaign_id, c.workspace_id, c.channel, c.sender_id, s.cap_scope_id as scope_id, c.variables, c.message
+  select c.id as campaign_id, c.workspace_id, c.channel, c.sender_id, s.cap_scope_id as scope_id, p.cap is not null as capped, p.cap is null and not exists (
+      select from pace d where d.owner_id in (c.id, s.id) and (d.per_second is not null or d.current_per_second is not null or d.probing)) as unlimited, c.variables, c.message
   from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id
+    join cap_scope p on p.workspace_id = s.workspace_id and p.id = s.cap_scope_id
   where c.id = ${campaignId}`;
 
 /** Locks the campaign until commit: pause, stop and completion wait for the turns before them and are seen by those after. */
@@ -45,7 +51,14 @@ export const pauseCampaign = (sql: Sql, campaignId: string, reason: string) => s
   returning pg_notify('campanile', campaign_id::text)`;
 
 export const suppressedAmong = (sql: Sql, by: { workspaceId: string; channel: string }, addresses: readonly string[]) => sql<{ address: string }[]>`
-  select address from suppression where workspace_id = ${by.workspaceId} and channel = ${by.channel} and address = any(${addresses as string[]})`;
+  select address from suppression where workspace_id = ${by.workspaceId} and channel = ${by.channel} and address = any(${addresses as string[]}::text[])`;
+
+/** The same for those between two positions of a campaign: a third of the price, for positions are next to each other. */
+export const suppressedBetween = (sql: Sql, by: { campaignId: string; workspaceId: string; channel: string }, from: number, to: number) => sql<
+  { address: string }[]
+>`
+  select r.address from recipient r join suppression s on s.workspace_id = ${by.workspaceId} and s.channel = ${by.channel} and s.address = r.address
+  where r.campaign_id = ${by.campaignId} and r.position between ${from} and ${to}`;
 
 /** People whom the vendor says have opted out of marketing; the source is the one that a later 'resume' of theirs lifts. */
 export const suppressAddresses = (sql: Sql, by: { workspaceId: string; channel: string }, reason: string, addresses: readonly string[]) => sql`
@@ -58,13 +71,16 @@ export interface CapRow {
   readonly cap: number | null;
 }
 
-/** Locks what the senders of this scope share. Openings are kept without a cap too: one that is set later knows the last 24 hours. `used` is the number of rows in `opening`, kept by those who write there. */
+/**
+ * Locks what the senders of this scope share. `used` is the number of rows in `opening`, kept by those who write there: turns of a
+ * sender with a cap, and whoever sets one (`campanile.cap_begins`).
+ */
 export const lockCap = (sql: Sql, scopeId: string) => sql<CapRow[]>`
   select used, cap from cap_scope where id = ${scopeId} for no key update`;
 
 /** Which of the addresses are open: writing to them again costs nothing. */
 export const openAmong = (sql: Sql, scopeId: string, addresses: readonly string[]) => sql<{ address: string }[]>`
-  select address from opening where scope_id = ${scopeId} and address = any(${addresses as string[]})`;
+  select address from opening where scope_id = ${scopeId} and address = any(${addresses as string[]}::text[])`;
 
 /** The instant before which an opening no longer counts: 24 h ago, or the beginning of the calendar day. */
 const windowStart = (sql: Sql) => sql`
@@ -121,6 +137,22 @@ export const moveDoors = (sql: Sql, doors: readonly { ownerId: string; nextAt: n
   from unnest(${doors.map((door) => door.ownerId)}::uuid[], ${doors.map((door) => door.nextAt)}::float8[]) as d (owner_id, next_at)
   where pace.owner_id = d.owner_id`;
 
+/**
+ * Who else wants the sender's slots, in lots or with due messages. Asked under its door, so that those of the turns before this one are
+ * known. To a lot the due messages of its own campaign are a rival that waited longer: whoever was to be written to again goes first.
+ */
+export const rivalsOf = (sql: Sql, by: { campaignId: string; senderId: string; isLot: boolean }) => {
+  const soon = sql`campanile.clock() + ${HORIZON_MS} * interval '1 ms'`;
+  const isDue = (campaignId: ReturnType<Sql>) =>
+    sql`exists (select from message m where m.campaign_id = ${campaignId} and m.state = 'queued' and m.due_at <= ${soon})`;
+  const own = sql`(${by.isLot} and ${isDue(sql`${by.campaignId}`)})::int`;
+  return sql<Rivals[]>`
+    select count(*)::int + ${own} as all, (count(*) filter (where (p.next_at, c.id) < (mine.next_at, mine.owner_id)))::int + ${own} as before
+    from pace mine, campaign c join pace p on p.owner_id = c.id
+    where mine.owner_id = ${by.campaignId} and c.sender_id = ${by.senderId} and c.state = 'running' and c.deleted_at is null and c.id <> mine.owner_id
+      and (exists (select from lot l where l.campaign_id = c.id and (l.holder is not null or l.due_at <= ${soon})) or ${isDue(sql`c.id`)})`;
+};
+
 /** The vendor told the sender to slow down: that rate, after a rest. */
 export const slowDown = (sql: Sql, senderId: string, by: { perSecond: number | null; restMs: number; reason: string }) => sql`
   update pace set current_per_second = ${by.perSecond}, hold_until = greatest(hold_until, campanile.clock() + ${by.restMs} * interval '1 ms'), hold_reason = ${by.reason}
@@ -134,6 +166,10 @@ export const holdSender = (sql: Sql, senderId: string, by: { forMs: number; reas
 /** A probe was accepted: the sender sends at its pace again. */
 export const endProbing = (sql: Sql, senderId: string) => sql`
   update pace set probing = false, hold_reason = null where owner_id = ${senderId} and probing`;
+
+/** Its lowered rate has climbed back to the whole: as long as it stood there, one engine alone sent for the sender. */
+export const endSlowing = (sql: Sql, senderId: string) => sql`
+  update pace set current_per_second = null, hold_reason = null where owner_id = ${senderId}`;
 
 /** The provider refuses this sender: every campaign of it pauses in its own next turn. Nobody fails. */
 export const blockSender = (sql: Sql, senderId: string, reason: string) => sql`

@@ -1,7 +1,9 @@
+import type { Admission } from "../../rules/admission.ts";
 import { FIRST_FAILURES_MAX, HORIZON_MS, LEASE_MS, OPENING_MARGIN_MS, SLOT_LATE_MAX_MS } from "../../rules/limits.ts";
-import { rateOf } from "../../rules/pace.ts";
+import { horizonOf, isOpen, isPaced } from "../../rules/pace.ts";
 import type { Sql } from "../../runtime/postgres.ts";
-import type { Admitted, LockedLimits } from "./admission.ts";
+import type { Admitted, Expected, LockedLimits } from "./admission.ts";
+import type { CampaignFacts } from "./campaign-facts.ts";
 import type { Marked, Slot } from "./flight.ts";
 import type { HeldLot, Queued } from "./held-lot.ts";
 import { type CapRow, moveDoors, nextFreeAt, openAddresses, pauseCampaign } from "./limits-store.ts";
@@ -20,30 +22,20 @@ interface Granted {
 export async function mark(tx: Sql, work: Work, granted: Granted): Promise<Turned> {
   const { campaignId, facts, first } = work.lot;
   const { limits, admitted, settled } = granted;
-  const lastAt = new Date(limits.now.getTime() + HORIZON_MS + OPENING_MARGIN_MS);
-  const marked = admitted.granted.map(({ candidate, opens }) => markedOf(campaignId, candidate, opens ? lastAt : null));
-  const handed = handedAfter(work, admitted);
+  const handed = handedAfter(work.lot, admitted);
   const skipped = await append(
     tx,
     campaignId,
     admitted.skipped.map(({ candidate, skip }) => skipRow(candidate, skip)),
   );
-  if (marked.length > 0)
-    await openAddresses(
-      tx,
-      facts.scopeId,
-      marked.map(({ address }) => address),
-      lastAt,
-    );
-  if (marked.length > 0)
-    await moveDoors(
-      tx,
-      limits.doors.map(({ ownerId, nextAt }, i) => ({ ownerId, nextAt: admitted.slots.nextAt[i] ?? nextAt })),
-    );
+  const marked = await reserve(tx, facts, { admitted, limits });
   const left = isDone(work, admitted);
   if (left) await leave(tx, work, { limits, admitted, handed });
-  else await markLot(tx, { campaignId, first, handed }, LEASE_MS);
-  await pauseWhenAllFail(tx, work, await count(tx, campaignId, [...settled, ...skipped]));
+  const [counts] = await Promise.all([
+    count(tx, campaignId, [...settled, ...skipped]),
+    left ? null : markLot(tx, { campaignId, first, handed }, LEASE_MS),
+  ]);
+  await pauseWhenAllFail(tx, work, counts);
   if (left) return { kind: "left" };
   return {
     kind: "held",
@@ -53,8 +45,28 @@ export async function mark(tx: Sql, work: Work, granted: Granted): Promise<Turne
     slots: slotsOf(admitted, limits),
     moreAt: moreAt(work.lot, granted),
     askedAt: limits.askedAt,
-    paced: isPaced(limits),
+    found: expectedOf(limits),
   };
+}
+
+function expectedOf({ cap, doors, now }: LockedLimits): Expected {
+  const nowMs = now.getTime();
+  return { capped: cap.cap !== null, paced: isPaced(doors, nowMs), unlimited: cap.cap === null && isOpen(doors, nowMs) };
+}
+
+/** Takes what those who go will use, under the locks that are held: openings if there is a cap, slots if there is a pace. */
+export async function reserve(
+  tx: Sql,
+  facts: CampaignFacts,
+  { admitted, limits }: { admitted: Admitted<Queued>; limits: LockedLimits },
+): Promise<Marked[]> {
+  const lastAt = new Date(limits.now.getTime() + HORIZON_MS + OPENING_MARGIN_MS);
+  const marked = admitted.granted.map(({ candidate, opens }) => markedOf(facts.campaignId, candidate, opens ? lastAt : null));
+  const addresses = marked.map(({ address }) => address);
+  const doors = limits.doors.map(({ ownerId, nextAt }, i) => ({ ownerId, nextAt: admitted.slots.nextAt[i] ?? nextAt }));
+  if (marked.length > 0 && limits.cap.cap !== null) await openAddresses(tx, facts.scopeId, addresses, lastAt);
+  if (marked.length > 0 && isPaced(limits.doors, limits.now.getTime())) await moveDoors(tx, doors);
+  return marked;
 }
 
 export function markedOf(campaignId: string, { stage, position, attempt, delays, address, message }: Queued, openedUntil: Date | null): Marked {
@@ -63,13 +75,13 @@ export function markedOf(campaignId: string, { stage, position, attempt, delays,
 }
 
 /** The mark after this volley: its last position; the lot's last when nobody is left, for those behind have rows. */
-function handedAfter({ lot }: Work, { covered }: Admitted<Queued>): number {
+export function handedAfter(lot: HeldLot, { covered }: Admission<Queued>): number {
   if (covered === lot.queue.length && lot.readAll) return lot.last;
   return lot.queue[covered - 1]?.position ?? lot.handed;
 }
 
 /** Nothing was marked, nothing is on its way, and nothing more can be marked now. */
-function isDone({ lot, ended }: Work, admitted: Admitted<Queued>): boolean {
+export function isDone({ lot, ended }: Work, admitted: Admission<Queued>): boolean {
   const { flight } = lot;
   const idle = admitted.granted.length === 0 && flight.inFlight === 0 && flight.waiting.length === 0 && flight.ended.length === ended.length;
   return idle && (admitted.limitedBy !== null || (lot.readAll && admitted.covered === lot.queue.length));
@@ -83,12 +95,12 @@ async function leave(
 ): Promise<void> {
   const { campaignId, facts, first } = lot;
   if (admitted.limitedBy === null) {
-    await closeLot(tx, { campaignId, first, last: lot.last });
+    const [closed] = await closeLot(tx, { campaignId, first, last: lot.last });
     // Not closed: a position has no row. Whoever takes the lot next finds it in doubt.
-    await freeLot(tx, { campaignId, first, handed }, limits.now);
+    if (closed === undefined) await freeLot(tx, { campaignId, first, handed }, limits.now);
     return;
   }
-  let dueAt = new Date(Math.ceil(admitted.slots.waitUntil ?? limits.now.getTime()));
+  let dueAt = askAt(admitted, limits);
   if (admitted.limitedBy === "cap") {
     const [free] = await nextFreeAt(tx, facts.scopeId);
     if (limits.campaign.onDailyLimit === "wait") dueAt = free?.at ?? new Date(limits.now.getTime() + NEVER_FREE_REST_MS);
@@ -97,6 +109,10 @@ async function leave(
   }
   await freeLot(tx, { campaignId, first, handed }, soonest(dueAt, limits.campaign.expiresAt));
 }
+
+/** Whoever waits asks as early before the next slot as those do who hold a lot: asking when it is due, it would find it taken each time. */
+export const askAt = ({ slots }: Admitted<Queued>, { now, rivals }: LockedLimits): Date =>
+  new Date(Math.ceil(slots.waitUntil === null ? now.getTime() : slots.waitUntil - horizonOf(rivals)));
 
 /** Nobody waits for longer than the message may be sent. */
 export const soonest = (dueAt: Date, expiresAt: Date | null): Date => (expiresAt !== null && expiresAt < dueAt ? expiresAt : dueAt);
@@ -112,16 +128,14 @@ async function pauseWhenAllFail(tx: Sql, { lot, ended }: Work, counts: { accepte
     await pauseCampaign(tx, lot.campaignId, `The first ${counts.failed} messages all failed, none was accepted. The last cause: ${outcome.cause}`);
 }
 
-const isPaced = ({ doors, now }: LockedLimits): boolean => doors.some((door) => rateOf(door, now.getTime()) !== null);
-
 /**
  * Slots are Postgres time. A call begins not before its slot, counted from when the answer came, and not too late, counted from when
- * it was asked for; without a pace, within the horizon.
+ * it was asked for. Without a pace it begins within the horizon: who pauses the campaign is answered later than this mark's commit.
  */
-export function slotsOf({ slots }: Admitted<Queued>, limits: LockedLimits): Slot[] {
-  const { now, askedAt, answeredAt } = limits;
-  const lateMaxMs = isPaced(limits) ? SLOT_LATE_MAX_MS : HORIZON_MS;
-  return slots.at.map((at) => ({ from: answeredAt + at - now.getTime(), until: askedAt + at - now.getTime() + lateMaxMs }));
+export function slotsOf({ slots }: Admitted<Queued>, { doors, now, askedAt, answeredAt }: LockedLimits): Slot[] {
+  const nowMs = now.getTime();
+  const untilMs = isPaced(doors, nowMs) ? askedAt + SLOT_LATE_MAX_MS : answeredAt + HORIZON_MS;
+  return slots.at.map((at) => ({ from: answeredAt + at - nowMs, until: untilMs + at - nowMs }));
 }
 
 export const dailyLimitReason = ({ used, cap }: CapRow): string => `Daily limit reached: ${used}/${cap} conversations`;
@@ -133,7 +147,7 @@ function moreAt(lot: HeldLot, { limits, admitted }: Granted): number | null {
       return null;
     case "pace":
     case "hold":
-      return limits.answeredAt + (admitted.slots.waitUntil ?? 0) - limits.now.getTime() - HORIZON_MS;
+      return limits.answeredAt + (admitted.slots.waitUntil ?? 0) - limits.now.getTime() - horizonOf(limits.rivals);
     case null:
       return lot.readAll && admitted.covered === lot.queue.length ? null : limits.answeredAt;
   }

@@ -9,6 +9,7 @@ import {
   addCounts,
   amendStatement,
   type CountChange,
+  insertAccepted,
   insertAttempts,
   insertMessages,
   lockMessage,
@@ -70,14 +71,23 @@ function countOf(written: readonly Written[]): CountChange[] {
 
 /**
  * Appends the first outcomes of messages. What was in the table already stays and is not counted again, so this may be repeated.
- * A message that becomes uncertain is accepted at once when its receipt came before our own record. Returns what was new.
+ * `isNew`: none of them can be there. A message that becomes uncertain is accepted at once when its receipt came before our own
+ * record. Returns what was new.
  */
-export async function append(tx: Sql, campaignId: string, rows: readonly MessageRow[]): Promise<Written[]> {
-  if (rows.length === 0) return [];
-  const written = await insertMessages(tx, campaignId, rows);
-  await attemptsOf(tx, campaignId, rows, written);
-  return withReceipts(tx, campaignId, written);
+export async function append(tx: Sql, campaignId: string, rows: readonly MessageRow[], isNew = false): Promise<readonly Written[]> {
+  const plain = isNew ? rows.filter(isPlain) : [];
+  const others = isNew ? rows.filter((row) => !isPlain(row)) : rows;
+  const [, written] = await Promise.all([
+    plain.length > 0 ? insertAccepted(tx, campaignId, plain) : null,
+    others.length > 0 ? insertMessages(tx, campaignId, others) : [],
+  ]);
+  if (others.length === 0) return plain;
+  await attemptsOf(tx, campaignId, others, written);
+  return [...plain, ...(await withReceipts(tx, campaignId, written))];
 }
+
+/** As nearly all are: written once, and never looked at again by the engine. */
+export const isPlain = ({ state, stage, attempt }: MessageRow): boolean => state === "accepted" && stage === 1 && attempt === 1;
 
 /** Keeps the attempts that ended in what was really written, and are followed by another. */
 export async function attemptsOf(tx: Sql, campaignId: string, rows: readonly MessageRow[], written: readonly Written[]): Promise<void> {

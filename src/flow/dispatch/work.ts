@@ -1,17 +1,24 @@
+import type { Expected } from "./admission.ts";
 import type { DispatchDeps } from "./deps.ts";
 import type { Ended, Marked, Slot } from "./flight.ts";
 import type { HeldLot } from "./held-lot.ts";
+import type { NextLot } from "./lot-store.ts";
+import type { MessageRow } from "./message-store.ts";
 
-/** How a turn ended. `left`: the lot is free or closed. `lost`: its lease ran out and somebody else has it. */
-export type Turned = Marking | { readonly kind: "left" } | { readonly kind: "lost" };
+/** How a turn ended. `left`: the lot is free or closed, and `next` is held in its place. `lost`: its lease ran out and somebody else has it. */
+export type Turned = Marking | { readonly kind: "left"; readonly next?: NextLot | null } | { readonly kind: "lost" };
 
 /** What one turn works on: outcomes to store, and marked messages whose slots were missed. */
 export interface Work {
   readonly lot: HeldLot;
   readonly ended: readonly Ended[];
+  /** What is stored of them. */
+  readonly rows: readonly MessageRow[];
   readonly missed: readonly Marked[];
   /** The process is being stopped: nothing more is marked. */
   readonly stopping: boolean;
+  /** After this lot comes the campaign's next. */
+  readonly onward: boolean;
   readonly deps: DispatchDeps;
 }
 
@@ -25,5 +32,6 @@ interface Marking {
   readonly moreAt: number | null;
   /** When this turn asked what time it is; monotonic milliseconds. */
   readonly askedAt: number;
-  readonly paced: boolean;
+  /** The limits as this turn found them. */
+  readonly found: Expected;
 }

@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { WireCode } from "../../rules/code-words.ts";
-import type { Deadlines } from "./deadlines.ts";
+import type { Deadlines } from "../../runtime/deadlines.ts";
 import { onAbort } from "./on-abort.ts";
 
 /** An answer to a send has some hundred bytes. */
@@ -29,15 +29,19 @@ export type Posted =
 export function postOnce(pool: Dispatcher, post: Post, { signal, deadlines }: { signal: AbortSignal; deadlines: Deadlines }): Promise<Posted> {
   if (signal.aborted) return Promise.resolve({ kind: "not_begun", code: "aborted", cause: "The call was aborted." });
   return new Promise((resolve) => {
-    const exchange = openExchange((posted) => {
+    const { path, headers, body } = post;
+    const settle = (posted: Posted) => {
       deadlines.end(deadline);
       forget();
       resolve(posted);
-    });
+    };
+    const exchange = openExchange(settle, () => deadlines.isPast(deadline));
     const deadline = deadlines.begin(() => exchange.giveUp("not_reached", `within ${deadlines.ms} ms`));
     const forget = onAbort(signal, () => exchange.giveUp("aborted", "before the call was aborted"));
-    const { path, headers, body } = post;
-    pool.dispatch({ method: "POST", path, headers: headers as string[], body, idempotent: false }, exchange.handler);
+    // An answer wakes the next call at once, but frees its connection only in the next immediate: begun before that, calls would hold
+    // twice as many connections as are in flight, and each costs 5 µs more.
+    const request = { method: "POST", path, headers: headers as string[], body, idempotent: false } as const;
+    setImmediate(() => pool.dispatch(request, exchange.handler));
   });
 }
 
@@ -47,48 +51,58 @@ interface Exchange {
   giveUp(code: WireCode, when: string): void;
 }
 
-function openExchange(settle: (posted: Posted) => void): Exchange {
+/** The handler speaks undici's older form, which hands the answer's headers over unread: that is 6 of the 36 µs of a call. */
+function openExchange(settle: (posted: Posted) => void, isLate: () => boolean): Exchange {
   const chunks: Buffer[] = [];
-  let [status, bytes] = [0, 0];
-  let retryAfter = "";
-  let call: Dispatcher.DispatchController | undefined;
+  let status = 0;
+  let bytes = 0;
+  let headers: readonly Buffer[] = [];
+  let abort: ((error: Error) => void) | undefined;
   let isOver = false;
 
-  function end(posted: Posted): void {
+  const end = (posted: Posted): void => {
     if (isOver) return;
     isOver = true;
     settle(posted);
-    if (posted.kind === "lost" && call?.aborted === false) call.abort(new Error(posted.cause));
-  }
+    if (posted.kind === "lost") abort?.(new Error(posted.cause));
+  };
 
   return {
     giveUp: (code, when) =>
-      end(call ? { kind: "lost", code: "no_answer", cause: `No answer ${when}.` } : { kind: "not_begun", code, cause: `No connection ${when}.` }),
+      end(abort ? { kind: "lost", code: "no_answer", cause: `No answer ${when}.` } : { kind: "not_begun", code, cause: `No connection ${when}.` }),
     handler: {
-      onRequestStart(controller) {
-        if (isOver || call) controller.abort(new Error("This message was given up, or begun before."));
-        else call = controller;
+      onConnect(stop) {
+        // Late: this process was frozen, and before its timers run the lot may be somebody else's.
+        if (isOver || abort || isLate()) stop(new Error("This message was given up, or begun before."));
+        else abort = stop;
       },
-      onResponseStart(_controller, code, headers) {
-        if (code < 200) return; // 1xx: the answer is still to come
-        status = code;
-        retryAfter = String(headers["retry-after"] ?? "");
+      onHeaders(code, raw) {
+        status = code; // after a 1xx the answer's own follow
+        headers = raw;
+        return true;
       },
-      onResponseData(_controller, chunk) {
+      onData(chunk) {
         bytes += chunk.byteLength;
         if (bytes <= ANSWER_BYTES_MAX) chunks.push(chunk);
         else end({ kind: "lost", code: "answer_too_large", cause: `The answer is longer than ${ANSWER_BYTES_MAX} bytes.` });
+        return true;
       },
-      onResponseEnd() {
+      onComplete() {
         const [only] = chunks;
         const whole = chunks.length === 1 && only ? only : Buffer.concat(chunks);
-        end({ kind: "answered", status, body: whole.toString("utf8"), retryAfter });
+        end({ kind: "answered", status, body: whole.toString("utf8"), retryAfter: status < 300 ? "" : headerOf("retry-after", headers) });
       },
-      onResponseError(_controller, error) {
-        end(call ? { kind: "lost", ...whatBroke(error) } : { kind: "not_begun", code: "not_reached", cause: inWords(error) });
+      onError(error) {
+        end(abort ? { kind: "lost", ...whatBroke(error) } : { kind: "not_begun", code: "not_reached", cause: inWords(error) });
       },
     },
   };
+}
+
+/** Of headers as they came, names and values by turns. */
+function headerOf(name: string, headers: readonly Buffer[]): string {
+  const at = headers.findIndex((header, place) => place % 2 === 0 && header.toString("latin1").toLowerCase() === name);
+  return at < 0 ? "" : (headers[at + 1]?.toString("latin1") ?? "");
 }
 
 function whatBroke(error: Error): { code: WireCode; cause: string } {

@@ -1,5 +1,8 @@
 import type { Sql } from "../../runtime/postgres.ts";
 
+/** No retry waits for longer: a pair limit at its worst. */
+const RETRY_WAIT_MAX_MS = 3_600_000;
+
 export type ProviderName = "whatsapp_cloud" | "rehearsal";
 
 /** What is not secret about a sender. Keys are kept as they are written here. */
@@ -197,8 +200,17 @@ export const listTemplates = (sql: Sql, { workspaceId, id: senderId }: SenderRef
   select id, name, language, category, status, parameter_format, components, external_id, synced_at from template
   where workspace_id = ${workspaceId} and sender_id = ${senderId} order by name, language`;
 
-/** Lots that wait for this sender's cap or pace look again: it may have been raised. In a transaction of its own: lots are locked before caps. */
+/**
+ * What waits for the cap of this sender's scope, or for its pace, looks again: it may have been raised. Lots, and messages that are due
+ * later than any retry is. In a transaction of its own: lots are locked before caps.
+ */
 export const wakeWaiting = (sql: Sql, senderId: string) => sql`
+  with woken as (
+    select c.id from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id
+    where s.cap_scope_id = (select cap_scope_id from sender where id = ${senderId}) and c.state = 'running'),
+  due as (
+    update message m set due_at = campanile.clock() from woken
+    where m.campaign_id = woken.id and m.state = 'queued' and m.due_at > campanile.clock() + ${RETRY_WAIT_MAX_MS} * interval '1 ms')
   update lot l set due_at = campanile.clock() from campaign c
-  where c.sender_id = ${senderId} and c.state = 'running' and c.delay_between_batches_ms = 0 and l.campaign_id = c.id
+  where c.id in (select id from woken) and c.delay_between_batches_ms = 0 and l.campaign_id = c.id
     and l.holder is null and l.due_at > campanile.clock() returning pg_notify('campanile', l.campaign_id::text)`;

@@ -68,7 +68,7 @@ describe("matching", () => {
       await pass(1);
       expect(await applyReceipts(db.sql, 10)).toBe(1);
     }
-    await accept(db.sql, campaign, { position: 2, ref: "wamid.late" });
+    await accept(db.sql, campaign, { position: 1, ref: "wamid.late" });
     await pass(320);
     expect(await applyAll(db.sql)).toMatchObject({ receipts: 1, waiting: 0 });
     expect((await recorded(db.sql, campaign)).counts).toEqual({ sent: 1, delivered: 1, read: 1 });
@@ -106,14 +106,30 @@ describe("what cannot be, or is somebody else's", () => {
     expect(await inbox()).toEqual([1, 2, 3].map(() => ({ state: "quarantined", cause: expect.stringContaining("the body is no JSON") })));
   });
 
-  test.each(["reference", "provider's id"])("another tenant's message, named by its %s, is not touched", async (by) => {
+  test("another tenant's message, named by its reference, is not touched", async () => {
     const other = await makeCampaign(db.sql, await makeSender(db.sql, `phone-${++phone}`), ["+16505551234"]);
     await accept(db.sql, other, { position: 1, ref: "wamid.theirs" });
-    const reference = by === "reference" ? { biz_opaque_callback_data: referenceTo(other, 1) } : {};
-    await send({ statuses: [status("wamid.theirs", "failed", reference), statusOf(1, "sent")] });
+    await send({ statuses: [status("wamid.theirs", "failed", { biz_opaque_callback_data: referenceTo(other, 1) }), statusOf(1, "sent")] });
     expect(await applyAll(db.sql)).toMatchObject({ receipts: 1, refused: 1, waiting: 0 });
     expect(await recorded(db.sql, other)).toEqual({ receipts: [], counts: {} });
     expect(await inbox()).toEqual([{ state: "quarantined", cause: expect.stringContaining(`campaign ${other.campaignId} has another sender`) }]);
+  });
+
+  test("another tenant's message, named by its provider's id, is not even found", async () => {
+    const other = await makeCampaign(db.sql, await makeSender(db.sql, `phone-${++phone}`), ["+16505551234"]);
+    await accept(db.sql, other, { position: 1, ref: "wamid.theirs" });
+    await send({ statuses: [status("wamid.theirs", "failed"), statusOf(1, "sent")] });
+    expect(await applyAll(db.sql)).toMatchObject({ receipts: 1, refused: 0, waiting: 1 });
+    expect(await recorded(db.sql, other)).toEqual({ receipts: [], counts: {} });
+  });
+
+  test("a status without our reference whose number is spelt otherwise is known by the receipt that said it was sent", async () => {
+    await accept(db.sql, campaign, { position: 2, ref: "wamid.2" });
+    await send({ statuses: [statusOf(2, "sent"), status("wamid.2", "read", { recipient_id: "999" })] });
+    await applyAll(db.sql);
+    await pass(5);
+    await applyAll(db.sql);
+    expect((await recorded(db.sql, campaign)).counts).toEqual({ sent: 1, delivered: 1, read: 1 });
   });
 
   test("an unknown phone number id, and one that another secret signed, are refused", async () => {
@@ -147,7 +163,7 @@ describe("what cannot be, or is somebody else's", () => {
   });
 
   test("so is an element that waited", async () => {
-    await send({ statuses: [status("wamid.poison", "sent"), status("wamid.good", "sent")] });
+    await send({ statuses: [status("wamid.poison", "sent"), status("wamid.good", "sent", { recipient_id: "16505551235" })] });
     await applyAll(db.sql);
     await accept(db.sql, campaign, { position: 1, ref: "wamid.poison" });
     await accept(db.sql, campaign, { position: 2, ref: "wamid.good" });

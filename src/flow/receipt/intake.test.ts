@@ -1,8 +1,9 @@
 import { createHmac } from "node:crypto";
+import { setImmediate as tick } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FreshDatabase, freshDatabase } from "../../../test/support/database.ts";
 import { status, webhook } from "../../../test/support/receipts.ts";
-import { connect } from "../../runtime/postgres.ts";
+import { connect, transaction } from "../../runtime/postgres.ts";
 import { createIntake, type IntakeOptions } from "./intake.ts";
 
 let db: FreshDatabase;
@@ -33,6 +34,20 @@ describe("whose secret counts", () => {
   });
 
   test.each([
+    ["that is quoted in a text", { text: { body: '{"phone_number_id":"own"}' } }],
+    ["with blanks between, as others write JSON", null],
+  ])("a sender %s", async (_, message) => {
+    const written = JSON.stringify(webhook("own", { messages: [message] }));
+    const [text, secret, senders] =
+      message === null
+        ? [JSON.stringify(JSON.parse(written), null, 1), "own secret", ["own"]]
+        : [written.replace('"phone_number_id":"own"}', '"phone_number_id":"plain"}'), "default secret", ["plain"]];
+    const body = Buffer.from(text);
+    expect(await open().takeIn(body, sign(body, secret))).toBe("stored");
+    expect(await stored()).toMatchObject([{ senders }]);
+  });
+
+  test.each([
     ["the default one does not, when the sender has its own", ["own"], "default secret"],
     ["another sender's does not", ["plain", "own"], "own secret"],
   ])("%s", async (_, ids, secret) => {
@@ -59,15 +74,15 @@ describe("whose secret counts", () => {
   });
 });
 
-test("bytes are kept as they came, JSON or not", async () => {
+test("bytes are kept as they came, JSON or not, one by one and together", async () => {
   const bodies = ['{"t":"caf\\u00e9 \\ud83d\\ude00"}', "no JSON", '{"entry":"\\"","a":"\\\\x00,{}"}', "\u0000 \ufffd", ""].map((text) =>
     Buffer.from(text),
   );
-  bodies.push(Buffer.from([0, 255, 128, 92, 34, 10]));
+  bodies.push(Buffer.from([0, 255, 128, 92, 34, 10]), Buffer.from("\ufeffé\ud83d\ude00"), Buffer.from([0xc3]), Buffer.from([0xa9]));
   const intake = open();
-  const answers = await Promise.all(bodies.map((body) => intake.takeIn(body, sign(body, "default secret"))));
-  expect(answers).toEqual(bodies.map(() => "stored"));
-  expect((await stored()).map(({ body }) => body.toString("hex"))).toEqual(bodies.map((body) => body.toString("hex")));
+  for (const body of bodies) expect(await intake.takeIn(body, sign(body, "default secret"))).toBe("stored");
+  await Promise.all(bodies.map((body) => intake.takeIn(body, sign(body, "default secret"))));
+  expect((await stored()).map(({ body }) => body.toString("hex"))).toEqual([...bodies, ...bodies].map((body) => body.toString("hex")));
 });
 
 test("webhooks that come together share few commits, and each is durable when it is acknowledged", async () => {
@@ -84,6 +99,37 @@ test("webhooks that come together share few commits, and each is durable when it
   );
   expect(seen).toEqual(seen.map(() => 1));
   expect(await commits()).toBeLessThan(20);
+});
+
+test("while an insert is slow, many who came after it are stored by a second one, and no more than two are under way", async () => {
+  const intake = open();
+  const body = bodyOf("plain");
+  const come = (count: number) => Array.from({ length: count }, () => intake.takeIn(body, sign(body, "default secret")));
+  const turns = async () => {
+    for (let turn = 0; turn < 5; turn++) await tick();
+  };
+  const underWay = async () => {
+    const [row] = await db.sql<{ count: number }[]>`
+      select count(*)::int from pg_locks where relation = 'inbox'::regclass and not granted
+        and database = (select oid from pg_database where datname = current_database())`;
+    return row?.count;
+  };
+  const answers = await transaction(db.sql, async (tx) => {
+    await tx`lock table inbox in exclusive mode`;
+    const first = come(1);
+    while ((await underWay()) !== 1) await tick();
+    const few = come(31);
+    await turns();
+    const many = come(41);
+    while ((await underWay()) !== 2) await tick();
+    const more = come(40);
+    await turns();
+    more.push(...come(40));
+    return () => Promise.all([...first, ...few, ...many, ...more]);
+  });
+  expect(await answers()).toEqual(Array.from({ length: 153 }, () => "stored"));
+  const batches = await db.sql<{ rows: number }[]>`select count(*)::int as rows from inbox group by xmin::text order by min(id)`;
+  expect(batches.map(({ rows }) => rows).sort((a, b) => a - b)).toEqual([1, 72, 80]);
 });
 
 test("no more than so many wait, in number and in bytes; after that there is room again", async () => {

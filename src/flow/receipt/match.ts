@@ -78,7 +78,12 @@ function referred(element: Element, reference: Reference, { campaignId, workspac
 const SMALLINT_MAX = 32_767;
 
 async function matchProviderRefs(sql: Sql, pairs: readonly Pair[]): Promise<readonly Pair[]> {
-  const asked = unique(pairs.flatMap(([{ element }, before]) => (before.kind === "waiting" ? (providerRefOf(element) ?? []) : [])));
+  const asked = pairs.flatMap(([{ element }, before]) => {
+    const providerRef = providerRefOf(element);
+    return before.kind !== "waiting" || providerRef === undefined
+      ? []
+      : [{ providerRef, workspaceId: before.workspaceId, addresses: addressesOf(element) }];
+  });
   if (asked.length === 0) return pairs;
   const found = new Map<string, store.AttemptRow[]>();
   for (const row of await store.attemptsOf(sql, asked)) found.set(row.providerRef, [...(found.get(row.providerRef) ?? []), row]);
@@ -95,6 +100,11 @@ async function matchProviderRefs(sql: Sql, pairs: readonly Pair[]): Promise<read
 /** The provider's id of the message of ours that an element speaks of. */
 const providerRefOf = (element: Element): string | undefined =>
   element.kind === "status" ? element.providerRef : element.kind === "reply" ? element.contextRef : undefined;
+
+const addressesOf = (element: Element): string[] => {
+  const user = element.kind === "status" ? element.recipient : element.from;
+  return user === undefined ? [] : phoneVariants(user);
+};
 
 async function matchLastMessages(sql: Sql, pairs: readonly Pair[]): Promise<readonly Pair[]> {
   const questions = pairs.flatMap(([{ element }, before], index) => {

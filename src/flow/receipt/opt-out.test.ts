@@ -100,6 +100,7 @@ describe("opt-outs", () => {
   test("from somebody who shows no number it is known by the message that is answered; else it is set aside", async () => {
     const nameless = { from: undefined, from_user_id: "US.1349" };
     const button = { type: "button", text: undefined, button: { payload: "Unsubscribe", text: "Unsubscribe" } };
+    await send({ statuses: [status("wamid.1", "sent", { biz_opaque_callback_data: referenceTo(campaign, 1) })] });
     await send({ messages: [text("", "", { ...nameless, ...button, context: { id: "wamid.1" } })] });
     expect(await suppressed(db.sql)).toEqual(["+16505551234 all reply"]);
     await send({ messages: [text("", "stop", nameless), text("", "hello", nameless)] });

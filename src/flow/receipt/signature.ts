@@ -5,7 +5,10 @@ import { createHmac, timingSafeEqual } from "node:crypto";
  * writing the JSON again can change the bytes: Meta escapes what is not ASCII.
  */
 export function isSigned(body: Buffer, header: string | undefined, secret: string): boolean {
-  const hex = /^sha256=([0-9a-f]{64})$/i.exec(header ?? "")?.[1];
-  if (hex === undefined || secret === "") return false;
-  return timingSafeEqual(Buffer.from(hex, "hex"), createHmac("sha256", secret).update(body).digest());
+  if (header?.length !== SIGNATURE_LENGTH || secret === "") return false;
+  // As digits: a digest of bytes takes twice the time.
+  const signature = `sha256=${createHmac("sha256", secret).update(body).digest("hex")}`;
+  return timingSafeEqual(Buffer.from(signature, "latin1"), Buffer.from(header.toLowerCase(), "latin1"));
 }
+
+const SIGNATURE_LENGTH = "sha256=".length + 64;

@@ -25,12 +25,6 @@ export interface InboxRow {
   readonly receivedAt: Date;
 }
 
-/** Several webhooks at once. Hexadecimal because the driver cannot bind an array of buffers. */
-export const insertInbox = (sql: Sql, source: string, rows: readonly { body: Buffer; senders: readonly string[] }[]) => sql`
-  insert into inbox (source, body, senders)
-  select ${source}, decode(v.body, 'hex'), string_to_array(v.senders, ',')
-  from unnest(${rows.map(({ body }) => body.toString("hex"))}::text[], ${rows.map(({ senders }) => senders.join(","))}::text[]) as v (body, senders)`;
-
 /** The oldest new webhooks, locked, at most `limit` and no more than about `bytesMax` of them (but one at least); skips those of another applier. */
 export const takeNew = (sql: Sql, limit: number, bytesMax: number) => sql<InboxRow[]>`
   with taken as materialized (
@@ -110,13 +104,28 @@ export interface AttemptRow extends AttemptKey {
   readonly address: string | null;
 }
 
-/** The attempts that have these provider's ids; the latest first, should an id have been given twice. */
-export const attemptsOf = (sql: Sql, providerRefs: readonly string[]) => sql<AttemptRow[]>`
+/** A provider's id, and the addresses that the message may have gone to, as far as the webhook tells. */
+export interface Asked {
+  readonly providerRef: string;
+  readonly workspaceId: string;
+  readonly addresses: readonly string[];
+}
+
+/**
+ * The attempts that have these provider's ids; the latest first, should an id have been given twice. Messages have no index on it (it
+ * took a third of what storing one costs): they are found by the address, or by the receipt that said they were sent.
+ */
+export const attemptsOf = (sql: Sql, asked: readonly Asked[]) => sql<AttemptRow[]>`
   select f.provider_ref, f.campaign_id, f.stage, f.position, f.attempt, c.workspace_id, c.phone_number_id, r.address
-  from unnest(${[...providerRefs]}::text[]) as v (ref)
+  from unnest(${asked.map(({ providerRef }) => providerRef)}::text[], ${asked.map(({ workspaceId }) => workspaceId)}::uuid[],
+    ${asked.map(({ addresses }) => addresses.join(","))}::text[]) as v (ref, workspace_id, addresses)
   cross join lateral (   -- offset 0 is a fence: from the ids to their messages, never the other way
-    select provider_ref, campaign_id, stage, position, attempt, at from message where provider_ref = v.ref
-    union all
+    select m.provider_ref, m.campaign_id, m.stage, m.position, m.attempt, m.at
+    from recipient r join message m on m.campaign_id = r.campaign_id and m.position = r.position
+    where r.workspace_id = v.workspace_id and r.address = any(string_to_array(v.addresses, ',')) and m.provider_ref = v.ref
+    union
+    select provider_ref, campaign_id, stage, position, attempt, at from receipt where provider_ref = v.ref and kind = 'sent'
+    union
     select provider_ref, campaign_id, stage, position, attempt, at from attempt where provider_ref = v.ref offset 0) f
   cross join lateral (
     select c.workspace_id, s.external_id as phone_number_id from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id

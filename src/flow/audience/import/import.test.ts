@@ -6,7 +6,7 @@ import { seedWorkspace } from "../../../../test/support/seed.ts";
 import { Refusal } from "../../../rules/refusal.ts";
 import type { Clock } from "../../../runtime/clock.ts";
 import { seededLuck } from "../../../runtime/luck.ts";
-import { connect } from "../../../runtime/postgres.ts";
+import { connect, transaction } from "../../../runtime/postgres.ts";
 import type { AudienceDeps } from "../deps.ts";
 import { type ImportRequest, type ImportResult, importCsv } from "./import.ts";
 import { rejects, rejectsCsv } from "./rejects.ts";
@@ -442,6 +442,37 @@ test("two imports of the same people at once: each person once, nobody refused, 
   expect([one.rows, other.rows, one.rejected + other.rejected]).toEqual([5_000, 5_000, 0]);
   expect((await people()).length).toBe(5_000);
   expect(await database.sql`select count(*) from contact where workspace_id = ${workspaceId}`).toEqual([{ count: 5_000 }]);
+});
+
+test("somebody else stores one of its people at the same time: he is merged, and everybody joins the list in the file's order", async () => {
+  const { workspaceId, people, members, load } = await town();
+  const { sql } = database;
+  const file = "phone,first name,City\n+919876543210,Asha,Pune\n+919876543211,Ravi,\n+919876543212,Mira,\n";
+  const isWaited = async () => (await sql`select from pg_locks where locktype = 'transactionid' and not granted`).length > 0;
+  const importing = await transaction(sql, async (tx) => {
+    await tx`insert into contact (workspace_id, id, phone, first_name, company)
+      values (${workspaceId}, ${luck.uuid()}, '+919876543211', 'Ravindra', 'Acme')`;
+    let ended = false;
+    const work = load(file).finally(() => {
+      ended = true;
+    });
+    while (!ended && !(await isWaited())) await new Promise((resolve) => setImmediate(resolve));
+    return () => work;
+  });
+  expect(await importing()).toMatchObject({ state: "done", rows: 3, stored: 2, merged: 1, rejected: 0, inserted: 3 });
+  expect((await people()).map(({ phone, firstName }) => [phone, firstName]).sort()).toEqual([
+    ["+919876543210", "Asha"],
+    ["+919876543211", "Ravi"],
+    ["+919876543212", "Mira"],
+  ]);
+  expect(await members()).toEqual(["+919876543210", "+919876543211", "+919876543212"]);
+});
+
+test("phones and e-mails that are all new join the list in the file's order, without the rejected and the repeated", async () => {
+  const { load, members } = await town();
+  const rows = ["+919876543210,", ",a@x.example", "n/a,", "+919876543211,b@x.example", "919876543210,", ",A@x.example", ",c@x.example"];
+  expect(await load(`phone,email\n${rows.join("\n")}\n`)).toMatchObject({ rows: 7, stored: 4, merged: 2, rejected: 1, inserted: 4 });
+  expect(await members()).toEqual(["+919876543210", "a@x.example", "+919876543211", "c@x.example"]);
 });
 
 test("repeated and overlapping uploads put nobody into a list twice, and say how many are new", async () => {

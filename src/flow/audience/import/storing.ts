@@ -21,16 +21,22 @@ export interface StoredImport extends store.Stored {
 
 /**
  * Makes contacts, list members and rejected rows of what is staged, in one transaction: all of a file, or nothing of it. Repeated when
- * Postgres asks for it.
+ * Postgres asks for it, and when somebody else stores one of these people at the same time.
  */
 export async function storeStaged(ref: store.ImportRef, options: StoreOptions, deps: AudienceDeps): Promise<StoredImport> {
   let result: StoredImport | undefined;
-  const attempt = async (tx: Sql) => {
-    result = await storeIn(tx, { ref, options, deps });
-    return result;
+  const attempt = (careful: boolean) => {
+    const work = async (tx: Sql) => {
+      result = await storeIn(tx, { ref, options, careful, deps });
+      return result;
+    };
+    return transaction(deps.sql, work, deps);
   };
   try {
-    return await transaction(deps.sql, attempt, deps);
+    return await attempt(false).catch((error) => {
+      if (!store.isTaken(error)) throw error;
+      return attempt(true);
+    });
   } catch (error) {
     // When the answer to COMMIT was lost, the import's row tells whether it was kept.
     if (result === undefined || !isConnectionLost(error)) throw error;
@@ -40,7 +46,15 @@ export async function storeStaged(ref: store.ImportRef, options: StoreOptions, d
   }
 }
 
-async function storeIn(tx: Sql, { ref, options, deps }: { ref: store.ImportRef; options: StoreOptions; deps: AudienceDeps }): Promise<StoredImport> {
+interface Attempt {
+  readonly ref: store.ImportRef;
+  readonly options: StoreOptions;
+  /** Somebody else stored one of these people while the last attempt was made. */
+  readonly careful: boolean;
+  readonly deps: AudienceDeps;
+}
+
+async function storeIn(tx: Sql, { ref, options, careful, deps }: Attempt): Promise<StoredImport> {
   const { read, signal, guard, listName } = options;
   const stage = store.stageOf(ref.id);
   await store.beginStoring(tx, ref.workspaceId);
@@ -55,7 +69,7 @@ async function storeIn(tx: Sql, { ref, options, deps }: { ref: store.ImportRef; 
   const keys = (["phone", "email"] as const).filter((key) => (key === "phone" ? staged.phones : staged.emails) > 0);
   let stored = 0;
   for (const key of keys) {
-    stored += (await store.insertNew(tx, stage, { ...ref, key, now: held.now })).count;
+    stored += (await store.insertNew(tx, stage, { ...ref, key, now: held.now, careful })).count;
     signal?.throwIfAborted();
   }
   for (const key of stored < persons ? keys : []) {
@@ -64,7 +78,8 @@ async function storeIn(tx: Sql, { ref, options, deps }: { ref: store.ImportRef; 
   }
   await guard?.(tx);
   const listId = listName === undefined ? options.listId : (await namedList(ref.workspaceId, listName, { ...deps, sql: tx })).id;
-  const inserted = listId === null ? 0 : (await store.insertMembers(tx, stage, { workspaceId: ref.workspaceId, listId })).count;
+  const insertMembers = stored === persons ? store.insertNewMembers : store.insertMembers;
+  const inserted = listId === null ? 0 : (await insertMembers(tx, stage, { ...ref, listId })).count;
   if (read.rejected > 0) await store.insertRejects(tx, ref, stage);
   const result = { ...read, stored, merged: read.rows - read.rejected - stored };
   await store.endStored(tx, ref, { ...result, listId });

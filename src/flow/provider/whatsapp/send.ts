@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 import type { RenderedMessage, TemplateParameter } from "../../../rules/message.ts";
 import type { Outcome } from "../../../rules/outcome.ts";
-import type { Deadlines } from "../deadlines.ts";
+import type { Deadlines } from "../../../runtime/deadlines.ts";
 import type { Parcel, Provider } from "../port.ts";
 import { type Posted, postOnce } from "../post-once.ts";
 import { classify } from "./answer.ts";

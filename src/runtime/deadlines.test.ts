@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { handClock } from "../../../test/conformance/hand-clock.ts";
+import { handClock } from "../../test/conformance/hand-clock.ts";
 import { openDeadlines } from "./deadlines.ts";
-import { onAbort } from "./on-abort.ts";
 
 test("each expires at its own time, and not before; what has ended does not", async () => {
   const clock = handClock();
@@ -37,16 +36,4 @@ test("after closing nothing expires, and nobody sleeps", async () => {
   deadlines.close();
   await clock.pass(1_000);
   expect(expired).toBe(false);
-});
-
-test("hundreds wait for one abort, each is told once, and those who left are not", () => {
-  const abort = new AbortController();
-  const told: number[] = [];
-  const leave = Array.from({ length: 300 }, (_, at) => onAbort(abort.signal, () => told.push(at)));
-  leave[7]?.();
-  abort.abort();
-  abort.abort();
-  expect(told).toEqual(Array.from({ length: 300 }, (_, at) => at).filter((at) => at !== 7));
-  onAbort(abort.signal, () => told.push(300));
-  expect(told.at(-1)).toBe(300);
 });

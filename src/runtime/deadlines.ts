@@ -1,4 +1,4 @@
-import type { Clock } from "../../runtime/clock.ts";
+import type { Clock } from "./clock.ts";
 
 interface Deadline {
   readonly at: number;
@@ -10,6 +10,8 @@ export interface Deadlines {
   readonly ms: number;
   begin(expire: () => void): Deadline;
   end(deadline: Deadline): void;
+  /** Also before the sleeper has noticed. */
+  isPast(deadline: Deadline): boolean;
   /** Forgets all; nothing expires any more. */
   close(): void;
 }
@@ -46,6 +48,7 @@ export function openDeadlines(clock: Clock, ms: number): Deadlines {
       return deadline;
     },
     end: (deadline) => void running.delete(deadline),
+    isPast: ({ at }) => clock.monotonicMs() >= at,
     close() {
       running.clear();
       closing.abort();
