@@ -21,20 +21,20 @@ const { values } = parseArgs({
 });
 
 const plan: Plan = {
-  sizes: { "full speed": 5_000, "own pace": 3_000, "sender's pace": 3_000, cap: 3_000 },
-  lots: { "full speed": 40, "own pace": 50, "sender's pace": 50, cap: 50 },
+  sizes: { "full speed": 10_000, "own pace": 3_000, "sender's pace": 3_000, cap: 3_000 },
+  lots: { "full speed": 200, "own pace": 50, "sender's pace": 50, cap: 50 },
   senderPerSecond: 40,
   campaignPerSecond: 40,
   cap: 5_000,
   ownPaced: 2,
-  perSecond: 230,
-  backlogMax: 12_000,
+  perSecond: 260,
+  backlogMax: 20_000,
   fullSpeedNeedsMs: 10_000,
 };
 
 /** Half a thousand engines in ten minutes, and something else every few seconds. */
 const weather: Weather = {
-  hitMs: 1_000,
+  hitMs: 850,
   termShare: 0.15,
   freezeMs: 75_000,
   restartMs: 40_000,

@@ -30,15 +30,19 @@ const leasing = { leaseMs: LEASE_MS, marginMs: RECOVERY_MARGIN_MS, aliveMs: 2 * 
  */
 export async function take(deps: DispatchDeps, wanted: Wanted): Promise<HeldLot | null> {
   const leasedAt = deps.clock.monotonicMs();
-  const taken = await transaction(deps.sql, async (tx) => {
-    const [lot] = await takeLot(tx, { holder: deps.engineId, ...leasing, ...wanted });
-    if (lot === undefined) return null;
-    const doubts = await insertInDoubt(tx, lot.campaignId, lot.first, lot.handed);
-    if (doubts.length > 0) await putInDoubt(tx, lot, doubts);
-    // Forsaken, and of a campaign that rests, or that only `execute-batch` drives: it is recovered, and not sent.
-    if (!lot.drivable) await freeLot(tx, lot, lot.dueAt);
-    return { lot, doubts: doubts.length };
-  });
+  const taken = await transaction(
+    deps.sql,
+    async (tx) => {
+      const [lot] = await takeLot(tx, { holder: deps.engineId, ...leasing, ...wanted });
+      if (lot === undefined) return null;
+      const doubts = await insertInDoubt(tx, lot.campaignId, lot.first, lot.handed);
+      if (doubts.length > 0) await putInDoubt(tx, lot, doubts);
+      // Forsaken, and of a campaign that rests, or that only `execute-batch` drives: it is recovered, and not sent.
+      if (!lot.drivable) await freeLot(tx, lot, lot.dueAt);
+      return { lot, doubts: doubts.length };
+    },
+    deps,
+  );
   if (taken === null) return null;
   const { lot, doubts } = taken;
   if (doubts > 0)
@@ -50,10 +54,14 @@ export async function take(deps: DispatchDeps, wanted: Wanted): Promise<HeldLot 
 /** A campaign whose message is understood no longer (an older row, a changed rule) pauses and says why, and keeps no engine busy. */
 async function pauseUnreadable(lot: TakenLot, error: unknown, deps: DispatchDeps): Promise<null> {
   if (!(error instanceof Refusal)) throw error;
-  await transaction(deps.sql, async (tx) => {
-    await freeLot(tx, lot, lot.dueAt);
-    await pauseCampaign(tx, lot.campaignId, error.message);
-  });
+  await transaction(
+    deps.sql,
+    async (tx) => {
+      await freeLot(tx, lot, lot.dueAt);
+      await pauseCampaign(tx, lot.campaignId, error.message);
+    },
+    deps,
+  );
   return null;
 }
 
@@ -134,12 +142,12 @@ async function abandon(lot: HeldLot, deps: DispatchDeps): Promise<void> {
   );
   while (flight.inFlight > 0 || flight.ended.length > 0) {
     for (const ended of [...flight.ended]) {
-      await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next())), deps);
+      await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next()), deps), deps);
       flight.forget(1);
     }
     await flight.rest({ moreAt: null, flushMs: 0 });
   }
-  for (const ended of neverBegun) await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next())), deps);
+  for (const ended of neverBegun) await persist(() => transaction(deps.sql, (tx) => mergeLate(tx, ended, deps.luck.next()), deps), deps);
 }
 
 /** Nobody else can know it: what was marked here and never begun was certainly not sent, whatever recovery has written meanwhile. */

@@ -66,7 +66,7 @@ async function sendBatch(campaignId: string, deps: DispatchDeps, options: DueOpt
   const token = deps.luck.uuid();
   const leasedAt = deps.clock.monotonicMs();
   const max = Math.min(DUE_BATCH_MAX, options.max ?? DUE_BATCH_MAX);
-  const claim = await transaction(deps.sql, (tx) => claimDue(tx, { facts, token, deps, max })).catch(async (error) => {
+  const claim = await transaction(deps.sql, (tx) => claimDue(tx, { facts, token, deps, max }), deps).catch(async (error) => {
     // Its COMMIT may have happened all the same. Nothing of it was begun, so it is taken back by its token.
     await persist(() => unmarkHanding(deps.sql, facts.campaignId, token), deps);
     throw error;
@@ -175,25 +175,29 @@ async function settleDue(flight: Flight, { facts, token, unsent, deps }: Settlin
   if (flight.ended.length + unsent.length === 0) return [];
   const ended = [...flight.ended];
   const rows = [...ended.map((one) => rowOf(one, deps.luck.next())), ...unsent.map(againRow)];
-  const written = await transaction(deps.sql, async (tx) => {
-    const settled = await withReceipts(tx, campaignId, await settleHanding(tx, campaignId, token, rows));
-    await attemptsOf(tx, campaignId, rows, settled);
-    const limits = await lockLimits(tx, {
-      facts,
-      asking: [],
-      ended,
-      missed: unsent,
-      clock: deps.clock,
-      isLot: false,
-      expect: { capped: false, paced: false, unlimited: false },
-    });
-    const halt = whyHalt(limits.campaign, ended, false);
-    if (halt?.pause != null) await pauseCampaign(tx, campaignId, halt.pause);
-    await count(tx, campaignId, settled);
-    return settled;
-  });
+  const written = await transaction(
+    deps.sql,
+    async (tx) => {
+      const settled = await withReceipts(tx, campaignId, await settleHanding(tx, campaignId, token, rows));
+      await attemptsOf(tx, campaignId, rows, settled);
+      const limits = await lockLimits(tx, {
+        facts,
+        asking: [],
+        ended,
+        missed: unsent,
+        clock: deps.clock,
+        isLot: false,
+        expect: { capped: false, paced: false, unlimited: false },
+      });
+      const halt = whyHalt(limits.campaign, ended, false);
+      if (halt?.pause != null) await pauseCampaign(tx, campaignId, halt.pause);
+      await count(tx, campaignId, settled);
+      return settled;
+    },
+    deps,
+  );
   const late = (one: Ended) => !written.some((row) => row.stage === one.marked.stage && row.position === one.marked.position);
-  for (const one of ended.filter(late)) await transaction(deps.sql, (tx) => mergeLate(tx, one, deps.luck.next()));
+  for (const one of ended.filter(late)) await transaction(deps.sql, (tx) => mergeLate(tx, one, deps.luck.next()), deps);
   flight.forget(ended.length);
   return written;
 }

@@ -84,7 +84,7 @@ async function sendSome(campaignId: string, deps: DispatchDeps): Promise<Written
       if (lot === null) break;
       held = lot;
       const last = Math.min(lot.last, lot.handed + room());
-      if (last < lot.last && (await transaction(deps.sql, (tx) => cutLot(tx, lot, last))).count > 0) lot.last = last;
+      if (last < lot.last && (await transaction(deps.sql, (tx) => cutLot(tx, lot, last), deps)).count > 0) lot.last = last;
       const from = lot.handed + 1;
       await drive(lot, deps, { stop: stop.signal });
       const done = await tallyBetween(deps.sql, campaignId, from, lot.last);

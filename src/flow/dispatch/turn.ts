@@ -31,7 +31,7 @@ export async function turn(lot: HeldLot, deps: DispatchDeps, going: Going): Prom
   lot.unsure = true;
   const rows = ended.map((one) => rowOf(one, deps.luck.next()));
   const work = { lot, ended, rows, missed, ...going, deps };
-  const turned = (await hurry(work)) ?? (await transaction(deps.sql, (tx) => volley(tx, work)).catch(lostOrThrow));
+  const turned = (await hurry(work)) ?? (await transaction(deps.sql, (tx) => volley(tx, work), deps).catch(lostOrThrow));
   lot.unsure = false;
   if (turned.kind === "lost") return turned;
   lot.flight.forget(ended.length);
