@@ -5,6 +5,18 @@ const tell = (report: Report) =>
   new Promise<void>((resolve, reject) => process.send?.(report, (error: Error | null) => (error ? reject(error) : resolve())));
 const told = () => new Promise<Order>((resolve) => process.once("message", (order) => resolve(order as Order)));
 
+/** The same work on a small scale, in a database of its own: what is measured later has been compiled by then. */
+async function rehearse(contender: Contender, place: Place): Promise<void> {
+  const { work, count, close } = await contender.open(place);
+  await work();
+  const counted = await count();
+  if (counted !== place.n) throw new Error(`${counted} were done in the rehearsal, not ${place.n}`);
+  await close();
+  const filled = told();
+  await tell({ at: "rehearsed" });
+  await filled;
+}
+
 async function run(contender: Contender, place: Place): Promise<number> {
   const { work, count, close } = await contender.open(place);
   const go = told();
@@ -27,7 +39,9 @@ const order = await told();
 if (order.do === "go") throw new Error("told to go before it was told what to do");
 const { contender } = (await import(codeOf(order.file).href)) as ContenderModule;
 let count = 0;
-if (order.do === "run") count = await run(contender, order.place);
-else await contender[order.do]?.(order.place);
+if (order.do === "run") {
+  await rehearse(contender, order.rehearsal);
+  count = await run(contender, order.place);
+} else await contender[order.do]?.(order.place);
 await tell({ at: "done", count });
 process.exit(0);

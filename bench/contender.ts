@@ -8,6 +8,8 @@ export interface Options {
   readonly inFlight?: number;
   /** Unique people the sender may write to in 24 h; without it none are counted. */
   readonly cap?: number;
+  /** The recipients' table has no index but its key. */
+  readonly bare?: boolean;
   /** Lots at a time; 1 unless given. */
   readonly lots?: number;
 }
@@ -24,7 +26,7 @@ export interface Place {
   readonly options: Options;
 }
 
-/** One run in a process of its own: everything is open and connected, nothing has begun. */
+/** One run: everything is open and connected, nothing has begun. Its process has done a smaller one before, for programs like these run for weeks. */
 interface Run {
   /** What is measured, from the first to the last of the work durable. */
   readonly work: () => Promise<void>;
@@ -36,7 +38,7 @@ interface Run {
 export interface Contender {
   /** Stores the recipients, in a process of its own; once for all rounds. */
   readonly prepare?: (place: Place) => Promise<void>;
-  /** What a copied database cannot bring along, before each run and in a process of its own. */
+  /** What a copied database cannot bring along, before each run and its rehearsal, and in a process of its own. */
   readonly fill?: (place: Place) => Promise<void>;
   readonly open: (place: Place) => Promise<Run>;
 }
@@ -47,10 +49,14 @@ export interface ContenderModule {
 }
 
 /** The parent tells a child what to do … */
-export type Order = { readonly do: "prepare" | "fill" | "run"; readonly file: string; readonly place: Place } | { readonly do: "go" };
+export type Order =
+  | { readonly do: "prepare" | "fill"; readonly file: string; readonly place: Place }
+  | { readonly do: "run"; readonly file: string; readonly place: Place; readonly rehearsal: Place }
+  | { readonly do: "go" };
 
 /** … and is told how far it is. CPU is user and system time of this one process. */
 export type Report =
+  | { readonly at: "rehearsed" }
   | { readonly at: "ready" }
   | { readonly at: "worked"; readonly ms: number; readonly cpuUs: number; readonly rssMb: number }
   | { readonly at: "done"; readonly count: number };

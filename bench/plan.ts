@@ -24,8 +24,16 @@ export const entries = {
     quick: 30_000,
     options: { cap: 10_000_000 },
   },
-  pgboss: { label: "pg-boss, 1,000 at a time", file: "peers/pgboss.ts", full: 40_000, quick: 10_000 },
-  graphile: { label: "graphile-worker", file: "peers/graphile.ts", full: 20_000, quick: 5_000 },
+  bullmqChunkBare: {
+    label: "BullMQ, a job per 1,000, no index but the key",
+    file: "peers/bullmq-chunk.ts",
+    full: 100_000,
+    quick: 30_000,
+    options: { bare: true },
+    needsRedis: true,
+  },
+  pgboss: { label: "pg-boss, 1,000 at a time", file: "peers/pgboss.ts", full: 100_000, quick: 10_000 },
+  graphile: { label: "graphile-worker", file: "peers/graphile.ts", full: 20_000, quick: 4_000 },
   bullmq: { label: "BullMQ, a job per message", file: "peers/bullmq.ts", full: 20_000, quick: 4_000, needsRedis: true },
   http0Engine: { label: "Campanile, instant vendor", file: "contenders/http-engine.ts", full: 30_000, quick: 8_000 },
   http0Raw: { label: "undici, 50 in flight", file: "contenders/http-raw.ts", full: 30_000, quick: 8_000, options: { inFlight: 50 } },
@@ -61,15 +69,16 @@ export const comparisons = {
   floor: { ours: "engine", theirs: "floor" },
   http0: { ours: "http0Engine", theirs: "http0Raw" },
   http50: { ours: "http50Engine", theirs: "http50Raw" },
-  import: { ours: "importDoor", theirs: "importCopy" },
+  import: { ours: "importDoor", theirs: "importContact" },
   intake: { ours: "intakeDoor", theirs: "intakeBare" },
 } as const satisfies Record<string, Comparison>;
 
 /** Those that only explain: not in a quick run. */
 const explanations = {
+  bullmqChunkBare: { ours: "engine", theirs: "bullmqChunkBare" },
   floor4: { ours: "engine", theirs: "floor4" },
   capped: { ours: "engineCapped", theirs: "engine" },
-  importContact: { ours: "importDoor", theirs: "importContact" },
+  importBare: { ours: "importDoor", theirs: "importCopy" },
 } as const satisfies Record<string, Comparison>;
 
 export const allComparisons: Readonly<Record<string, Comparison>> = { ...comparisons, ...explanations };

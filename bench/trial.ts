@@ -39,32 +39,40 @@ export interface Trial {
 }
 
 /** As `bin/campanile.mjs` starts itself; the same for all. */
-const NODE_FLAGS = ["--max-semi-space-size=16"];
+const NODE_FLAGS = ["--max-semi-space-size=32"];
+/** Messages each contender sends before the clock starts: enough for its code to be compiled, a second or two for the slowest. */
+const REHEARSAL = 5_000;
 /** A run may hang; nobody waits for it longer. */
 const RUN_MAX_MS = 30 * 60_000;
 const prepared = new Set<string>();
 
 /** Runs a contender once, in a process and a database of its own. Throws when it did not do all of its work, or more than that. */
 export async function runTrial(task: Task, ground: Ground): Promise<Trial> {
-  const template = await templateFor(task, ground);
-  const name = `${ground.prefix}run`;
-  await drop(ground.admin, name);
-  // Copied as files, between two checkpoints: every run begins in the same state, with nothing in the cache.
-  await ground.admin.unsafe(`create database ${name} template ${template} strategy file_copy`);
+  const [name, small] = [`${ground.prefix}run`, `${ground.prefix}rehearsal`];
   try {
-    const place = placeOf(task, ground, name);
-    await inChild({ do: "fill", file: task.file, place }, ground);
-    return await inChild({ do: "run", file: task.file, place }, ground);
+    const rehearsal = await freshPlace({ ...task, n: Math.min(task.n, REHEARSAL) }, ground, small);
+    const place = await freshPlace(task, ground, name);
+    await inChild({ do: "fill", file: task.file, place: rehearsal }, ground);
+    return await inChild({ do: "run", file: task.file, place, rehearsal }, ground);
   } catch (error) {
     throw new Error(`${task.name} with ${task.n}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   } finally {
     await drop(ground.admin, name);
+    await drop(ground.admin, small);
   }
+}
+
+/** Copied as files, between two checkpoints: every run begins in the same state, with nothing in the cache. */
+async function freshPlace(task: Task, ground: Ground, name: string): Promise<Place> {
+  const template = await templateFor(task, ground);
+  await drop(ground.admin, name);
+  await ground.admin.unsafe(`create database ${name} template ${template} strategy file_copy`);
+  return placeOf(task, ground, name);
 }
 
 /** The database that `prepare` filled, made when it is first needed. */
 async function templateFor(task: Task, ground: Ground): Promise<string> {
-  const key = createHash("sha256").update(`${task.file} ${task.n} ${task.options.cap}`).digest("hex").slice(0, 12);
+  const key = createHash("sha256").update(`${task.file} ${task.n} ${task.options.cap} ${task.options.bare}`).digest("hex").slice(0, 12);
   const name = `${ground.prefix}${key}`;
   if (!prepared.has(name)) {
     await drop(ground.admin, name);
@@ -88,7 +96,7 @@ function placeOf({ n, options, redis }: Task, { databaseUrl, redisUrl, dir }: Gr
   return { databaseUrl: url.href, redisUrl: redis ? redisUrl : null, dir, n, options };
 }
 
-async function inChild(order: Order & { readonly place: Place }, ground: Ground): Promise<Trial> {
+async function inChild(order: Exclude<Order, { do: "go" }>, ground: Ground): Promise<Trial> {
   ground.told.throwIfAborted();
   const { n, redisUrl } = order.place;
   // Half of what it takes to load a child, before anything is measured.
@@ -105,6 +113,9 @@ async function inChild(order: Order & { readonly place: Place }, ground: Ground)
       await reports("done");
       return nothing;
     }
+    await reports("rehearsed");
+    await inChild({ do: "fill", file: order.file, place: order.place }, ground);
+    tell({ do: "go" });
     await reports("ready");
     const before = await read(ground.admin, redisUrl);
     tell({ do: "go" });

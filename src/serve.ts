@@ -1,7 +1,5 @@
 import type { AddressInfo } from "node:net";
 import type { App } from "./doors/http/deps.ts";
-import { openLive } from "./doors/http/live.ts";
-import { buildServer } from "./doors/http/server.ts";
 import { chosenBy } from "./flow/audience/chosen-store.ts";
 import { enlist } from "./flow/audience/enlist.ts";
 import { failStaleImports } from "./flow/audience/import/stale.ts";
@@ -115,6 +113,7 @@ async function listen(app: App, host: string, port: number): Promise<string> {
 /** Tells listeners what happens. Its loop is stopped before the API closes, and takes the listeners with it. */
 async function startLive(app: App, house: House): Promise<Running[]> {
   const { clock, log } = house;
+  const { openLive } = await import("./doors/http/live.ts");
   const live = await openLive(app, house);
   const tail = startLoop({ name: "live events", step: live.step, restMs: () => SWEEP_MS }, { clock, log });
   const keys = startLoop({ name: "listeners' keys", step: () => live.recheck().then(() => 0), restMs: () => RECHECK_MS }, { clock, log });
@@ -170,7 +169,10 @@ async function inTime(stopping: Promise<void>, { clock, kill }: House): Promise<
   await Promise.race([stopping.finally(() => timer.abort()), late]);
 }
 
-/** The API's routes on this house. `own`: a key for this process's own calls, with all rights in the default workspace. */
+/**
+ * The API's routes on this house. `own`: a key for this process's own calls, with all rights in the default workspace. Read when it is
+ * needed: an engine by itself is 20 MB smaller without it.
+ */
 export async function openApi(house: House, options: { onWebhook?: () => void; own?: string; metrics?: Metrics }): Promise<App> {
   const { onWebhook = () => {}, own, metrics = createMetrics() } = options;
   const { sql, prompt, log, clock, luck, config, providers, senders, dispatch, disk } = house;
@@ -180,6 +182,7 @@ export async function openApi(house: House, options: { onWebhook?: () => void; o
     if (taken === "stored") onWebhook();
     return taken;
   };
+  const { buildServer } = await import("./doors/http/server.ts");
   return buildServer({
     sql,
     prompt,

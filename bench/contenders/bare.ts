@@ -14,20 +14,27 @@ export const connectTo = ({ databaseUrl }: Place, max: number): postgres.Sql =>
 
 const CHUNK = 5_000;
 
-/**
- * What every system needs, as lean as it can be: the campaign's counter, and the recipients. `settling`: outcomes are written into the
- * recipient's own row, so it has columns for them. The table is as `create table` makes it.
- */
-export async function createPeople(sql: postgres.Sql, n: number, { settling }: { settling: boolean }): Promise<void> {
+export interface PeopleOptions {
+  /** Outcomes are written into the recipient's own row, so it has columns for them. */
+  readonly settling: boolean;
+  /** What an application asks of that table has an index: nobody twice in a campaign, and who is pending, sent or failed. */
+  readonly indexed?: boolean;
+}
+
+/** What every system needs, as lean as it can be: the campaign's counter, and the recipients. The table is as `create table` makes it. */
+export async function createPeople(sql: postgres.Sql, n: number, { settling, indexed = false }: PeopleOptions): Promise<void> {
   const outcome = settling ? sql`, state text not null default 'pending', provider_ref text, sent_at timestamptz` : sql``;
   await sql`create table campaign (id int primary key, total int not null, sent int not null default 0) with (fillfactor = 50)`;
   await sql`insert into campaign (id, total) values (1, ${n})`;
-  await sql`create table recipient (position int primary key, phone text not null, first_name text not null, company text not null ${outcome})`;
+  await sql`create table recipient (campaign_id int not null default 1, position int primary key, phone text not null, first_name text not null, company text not null ${outcome})`;
   for (let first = 1; first <= n; first += CHUNK) {
     const positions = Array.from({ length: Math.min(CHUNK, n - first + 1) }, (_, i) => first + i);
     await sql`insert into recipient (position, phone, first_name, company)
       select * from unnest(${positions}::int[], ${positions.map(phoneOf)}::text[], ${positions.map(firstNameOf)}::text[], ${positions.map(companyOf)}::text[])`;
   }
+  if (!indexed) return;
+  await sql`create unique index on recipient (campaign_id, phone)`;
+  await sql`create index on recipient (campaign_id, state)`;
 }
 
 export const readPeople = (sql: postgres.Sql, first: number, last: number) => sql<Person[]>`

@@ -107,15 +107,18 @@ export async function campaignIn({ sql }: House): Promise<CampaignNow> {
   return campaign;
 }
 
-const LOOK_MS = 20;
+const LOOK_MS = 1_000;
 
-/** Resolves when the campaign is completed: every message has its row, and the statement is computed from them and stored. */
+/** Resolves when the campaign is completed: every message has its row, and the statement is computed from them and stored. The database says so. */
 async function completion(house: House): Promise<void> {
+  let wake = () => {};
+  const { unlisten } = await house.sql.listen("campanile", () => wake());
   for (;;) {
+    const told = new Promise<void>((resolve) => (wake = resolve));
     const { state } = await campaignIn(house);
-    if (state === "completed") return;
+    if (state === "completed") return unlisten();
     if (state !== "running") throw new Error(`the campaign is ${state}`);
-    await house.clock.sleep(LOOK_MS);
+    await Promise.race([told, house.clock.sleep(LOOK_MS)]);
   }
 }
 

@@ -28,7 +28,7 @@ const chunksOf = ({ n }: Place) => Math.ceil(n / CHUNK);
 export const contender: Contender = {
   async prepare(place) {
     const sql = connectTo(place, 1);
-    await createPeople(sql, place.n, { settling: true });
+    await createPeople(sql, place.n, { settling: true, indexed: !place.options.bare });
     await sql`analyze`;
     await sql.end();
   },

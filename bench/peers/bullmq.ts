@@ -14,7 +14,7 @@ const CONNECTIONS = 10;
 export const contender: Contender = {
   async prepare(place) {
     const sql = connectTo(place, 1);
-    await createPeople(sql, place.n, { settling: true });
+    await createPeople(sql, place.n, { settling: true, indexed: !place.options.bare });
     await sql`analyze`;
     await sql.end();
   },

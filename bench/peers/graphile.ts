@@ -24,7 +24,7 @@ const enqueue = (sql: postgres.Sql, first: number, last: number) => sql`
 export const contender: Contender = {
   async prepare(place) {
     const sql = connectTo(place, 1);
-    await createPeople(sql, place.n, { settling: true });
+    await createPeople(sql, place.n, { settling: true, indexed: !place.options.bare });
     await runMigrations(optionsOf(place));
     for (let first = 1; first <= place.n; first += CHUNK) await enqueue(sql, first, first + CHUNK - 1);
     await sql`analyze`;

@@ -21,7 +21,7 @@ async function startBoss({ databaseUrl }: Place): Promise<PgBoss> {
 export const contender: Contender = {
   async prepare(place) {
     const sql = connectTo(place, 1);
-    await createPeople(sql, place.n, { settling: true });
+    await createPeople(sql, place.n, { settling: true, indexed: !place.options.bare });
     const boss = await startBoss(place);
     await boss.createQueue(QUEUE);
     for (let first = 1; first <= place.n; first += BATCH) {

@@ -18,8 +18,12 @@ export function cleanValue(value: string): string {
   return INVISIBLE.test(clean) ? "" : clean;
 }
 
+/** Almost every body; a quarter of a microsecond is saved by not looking at it more closely. */
+const CLEAN_BODY = /^[!-~](?:[ -~]*[!-~])?$/;
+
 /** A text message's body: its lines stay, with plain line ends; control characters and the blank around it go. */
 export function cleanBody(text: string): string {
+  if (CLEAN_BODY.test(text)) return text;
   const clean = text.replace(/\r\n?/g, "\n").replace(UNSAYABLE, "").trim();
   return INVISIBLE.test(clean) ? "" : clean;
 }

@@ -1,5 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
-
 /** Node fires a longer timer at once; a sleep is cut there (24.8 days), and every sleeper looks at the time again when it wakes. */
 const SLEEP_MAX_MS = 2 ** 31 - 1;
 
@@ -16,11 +14,16 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => new Date(),
   monotonicMs: () => performance.now(),
-  async sleep(ms, signal) {
-    try {
-      await pause(Math.min(ms, SLEEP_MAX_MS), undefined, signal === undefined ? {} : { signal });
-    } catch (error) {
-      if (!signal?.aborted) throw error;
-    }
-  },
+  // Node's own promise of a timer is rejected when it is aborted, with an error that costs 50 µs: as much as five messages.
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const end = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, Math.min(ms, SLEEP_MAX_MS));
+      signal?.addEventListener("abort", end);
+    }),
 };

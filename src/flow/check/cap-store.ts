@@ -18,8 +18,8 @@ const dayOf = (sql: Sql, at: ReturnType<Sql>) => sql`date_trunc('day', ${at} at 
  * Messages of the last two days that left, or may have, through the senders of a scope. `at` is when the outcome was stored; the call
  * began up to `slackMs` before, so what is stored that soon after the beginning of a calendar day may belong to the day before.
  */
-const sent = (sql: Sql, scopeId: string, { capped, slackMs }: { capped: boolean; slackMs: number }) => sql`
-  limits as (select s.* from cap_scope s where s.id = ${scopeId} and (s.cap is not null or not ${capped}::boolean)),
+const sent = (sql: Sql, scopeId: string, slackMs: number) => sql`
+  limits as (select s.* from cap_scope s where s.id = ${scopeId} and s.cap is not null),
   writing as (
     select c.id from limits l join sender s on s.workspace_id = l.workspace_id and s.cap_scope_id = l.id
       join campaign c on c.workspace_id = s.workspace_id and c.sender_id = s.id
@@ -42,7 +42,7 @@ export const overCap = (sql: Sql, scopeId: string, slackMs: number) =>
   found(
     sql,
     sql`
-  with ${sent(sql, scopeId, { capped: true, slackMs })},
+  with ${sent(sql, scopeId, slackMs)},
   spans as (
     select s.at as opened, least(lead(s.at) over (partition by s.address order by s.at), case when l.calendar_zone is null
       then s.at + interval '24 hours' - ${slackMs} * interval '1 ms'
@@ -54,12 +54,12 @@ export const overCap = (sql: Sql, scopeId: string, slackMs: number) =>
   from (select at, number from counted order by number desc, at limit 1) n join limits l on n.number > l.cap`,
   );
 
-/** Recipients written to within the window who have no opening: a cap does not count them, or would not if it were set. */
+/** Recipients written to within the window whom the cap does not count, for they have no opening. Without a cap nobody has one. */
 export const uncounted = (sql: Sql, scopeId: string, slackMs: number) =>
   found(
     sql,
     sql`
-  with ${sent(sql, scopeId, { capped: false, slackMs })}
+  with ${sent(sql, scopeId, slackMs)}
   select format('cap scope %s: %s, written to at %s', l.id, s.address, max(s.at)) as example from sent s cross join limits l
   where s.at > case when l.calendar_zone is null then campanile.clock() - interval '24 hours' + ${slackMs} * interval '1 ms' else ${dayOf(sql, sql`campanile.clock()`)} end
     and not exists (select from opening o where o.scope_id = l.id and o.address = s.address)

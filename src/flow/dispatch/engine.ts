@@ -22,6 +22,7 @@ export interface EngineOptions {
 
 /** Senders whose due messages are sent at a time. */
 const DUE_SENDERS_MAX = 8;
+const asEngine = { anyDriver: false, holdersMax: HOLDERS_MAX };
 /** Campaigns looked at in one step of the completion loop. */
 const COMPLETED_PER_STEP = 20;
 
@@ -31,10 +32,22 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
   const held = new Set<HeldLot>();
   const driving = new Set<Promise<void>>();
 
-  async function takeOne(): Promise<number> {
+  async function takeSome(): Promise<number> {
     const room = roomOf(held, options);
-    const lot = room.among?.length === 0 ? null : await take(deps, { ...room, anyDriver: false, holdersMax: HOLDERS_MAX });
+    const lot = room.among?.length === 0 ? null : await take(deps, { ...room, ...asEngine });
     if (lot === null) return 0;
+    driveOn(lot);
+    // One after the other they would come slower and slower, for the first is already sending.
+    const others = lot.paced === false && lot.last < lot.facts.recipients ? options.lotsPerCampaign - lotsOf(lot.campaignId).length : 0;
+    const alike = { ...asEngine, except: [], among: [lot.campaignId] };
+    await Promise.all(Array.from({ length: others }, async () => driveOn(await take(deps, alike))));
+    return 1;
+  }
+
+  const lotsOf = (campaignId: string) => [...held].filter((lot) => lot.campaignId === campaignId);
+
+  function driveOn(lot: HeldLot | null): void {
+    if (lot === null) return;
     held.add(lot);
     const drove = drive(lot, deps, { stop: stopping.signal, onward: true, onPaceKnown: lots.nudge })
       .catch((error) =>
@@ -44,13 +57,12 @@ export function startEngine(deps: DispatchDeps, options: EngineOptions): Running
         held.delete(lot);
         driving.delete(drove);
         lots.nudge();
-        if (![...held].some(({ campaignId }) => campaignId === lot.campaignId)) sweep.nudge(); // it may be over
+        if (lotsOf(lot.campaignId).length === 0) sweep.nudge(); // it may be over
       });
     driving.add(drove);
-    return 1;
   }
 
-  const lots = startLoop({ name: "lots", step: takeOne, restMs: () => untilDue(deps, options.pollMs) }, deps);
+  const lots = startLoop({ name: "lots", step: takeSome, restMs: () => untilDue(deps, options.pollMs) }, deps);
   const due = startLoop(
     dueMessages(deps, options, driving, () => due.nudge()),
     deps,

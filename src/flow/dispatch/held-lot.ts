@@ -41,7 +41,7 @@ export interface HeldLot {
   missed: readonly Marked[];
   /** The breaker tripped on this lot's outcomes; the sender is not held yet. */
   tripped: boolean;
-  /** A pace binds this lot; null before its first turn. One lot of a paced campaign is enough. */
+  /** A pace binds this lot; null: that is not known before its first turn. One lot of a paced campaign is enough. */
   paced: boolean | null;
   /** The limits as its last turn found them. */
   expect: Expected;
@@ -68,7 +68,7 @@ export async function holdLot(taken: TakenLot, leasedAt: number, deps: DispatchD
     mayHaveRows: token > 1,
     dropped: [],
     missed: [],
-    paced: null,
+    paced: facts.unlimited ? false : null,
     expect: { capped: facts.capped, paced: !facts.unlimited, unlimited: facts.unlimited },
   });
 }
@@ -135,7 +135,7 @@ const queued = (row: RecipientRow, facts: CampaignFacts): Queued => ({
 
 /** The recipient's message, or why there is none. A campaign's variables stand in where the recipient has no value. */
 export function rendered({ variables }: Pick<RecipientRow, "variables">, facts: CampaignFacts): Pick<Queued, "message" | "skip"> {
-  const rendering = facts.message.render({ ...facts.variables, ...variables });
+  const rendering = facts.message.render(facts.hasVariables ? { ...facts.variables, ...variables } : variables);
   return rendering.ok ? { message: rendering.message, skip: null } : { message: null, skip: { reason: rendering.reason, detail: rendering.detail } };
 }
 

@@ -24,13 +24,16 @@ export interface FactsRow {
   /** Whether there was a cap, or anything at the doors, when this was read. */
   readonly capped: boolean;
   readonly unlimited: boolean;
+  /** Planned. */
+  readonly recipients: number;
   readonly variables: Variables;
   readonly message: MessageDefinition;
 }
 
 export const readFacts = (sql: Sql, campaignId: string) => sql<FactsRow[]>`
   select c.id as campaign_id, c.workspace_id, c.channel, c.sender_id, s.cap_scope_id as scope_id, p.cap is not null as capped, p.cap is null and not exists (
-      select from pace d where d.owner_id in (c.id, s.id) and (d.per_second is not null or d.current_per_second is not null or d.probing)) as unlimited, c.variables, c.message
+      select from pace d where d.owner_id in (c.id, s.id) and (d.per_second is not null or d.current_per_second is not null or d.probing)) as unlimited, c.variables, c.message,
+    coalesce(c.total_recipients, 0) as recipients
   from campaign c join sender s on s.workspace_id = c.workspace_id and s.id = c.sender_id
     join cap_scope p on p.workspace_id = s.workspace_id and p.id = s.cap_scope_id
   where c.id = ${campaignId}`;

@@ -19,13 +19,16 @@ export interface Script {
  */
 export function rehearsalProvider({ clock, latencyMs = 0, outcome, witness }: Script): Provider {
   const calls = new Map<string, number>();
+  const callsFor = ({ reference }: Parcel): number => {
+    const count = (calls.get(reference) ?? 0) + 1;
+    calls.set(reference, count);
+    return count;
+  };
   return {
     name: "rehearsal",
     async send(parcel, signal) {
       if (signal.aborted) return { kind: "throttled", code: "aborted", cause: "The call was aborted.", scope: "sender", retryAfterMs: 0 };
-      const count = (calls.get(parcel.reference) ?? 0) + 1;
-      if (outcome) calls.set(parcel.reference, count);
-      const told = outcome?.(parcel, count) ?? { kind: "accepted" as const, providerRef: `rehearsal.${parcel.reference}` };
+      const told = outcome?.(parcel, callsFor(parcel)) ?? { kind: "accepted" as const, providerRef: `rehearsal.${parcel.reference}` };
       witness?.(parcel);
       if (told === "hang") await untilAborted(signal);
       else if (latencyMs > 0) await clock.sleep(latencyMs, signal);

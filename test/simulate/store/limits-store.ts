@@ -18,9 +18,9 @@ export const readFacts: Twin<typeof real.readFacts> = (sql, campaignId) =>
     const sender = q.get(tables.sender, campaign?.senderId ?? "");
     const scope = q.get(tables.capScope, sender?.capScopeId ?? "");
     if (campaign === undefined || scope === undefined) return [];
-    const { workspaceId, channel, senderId, variables, message } = campaign;
-    const unlimited = scope.cap === null && !hasDoors(q, [campaignId, senderId]);
-    return [{ campaignId, workspaceId, channel, senderId, scopeId: scope.id, capped: scope.cap !== null, unlimited, variables, message }];
+    const { workspaceId, channel, senderId, variables, message, totalRecipients: recipients } = campaign;
+    const [capped, unlimited] = [scope.cap !== null, scope.cap === null && !hasDoors(q, [campaignId, senderId])];
+    return [{ campaignId, workspaceId, channel, senderId, scopeId: scope.id, capped, unlimited, recipients: recipients ?? 0, variables, message }];
   });
 
 export const lockCampaign: Twin<typeof real.lockCampaign> = (sql, campaignId) =>
