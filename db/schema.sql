@@ -126,15 +126,19 @@ CREATE OR REPLACE FUNCTION campanile.statement(of_campaign uuid)
 AS $function$
   select jsonb_build_object(
     'recipients', (select count(*) from recipient where campaign_id = of_campaign),
-    'accepted', coalesce(sum(n) filter (where state = 'accepted'), 0),
-    'failed', coalesce(sum(n) filter (where state = 'failed'), 0),
-    'skipped', coalesce(jsonb_object_agg(code, n) filter (where state = 'skipped'), '{}'),
-    'uncertain', coalesce(sum(n) filter (where state = 'uncertain'), 0),
-    'undelivered', (select count(distinct r.position) from receipt r
-      join message m on m.campaign_id = r.campaign_id and m.stage = r.stage and m.position = r.position and m.state = 'accepted'
-      where r.campaign_id = of_campaign and r.stage = 1 and r.kind = 'failed'))
-  from (select state, case when state = 'skipped' then code end as code, count(*) as n
-    from message where campaign_id = of_campaign and stage = 1 group by 1, 2) counted
+    'accepted', m.accepted,
+    'failed', m.failed,
+    'skipped', case when m.skipped = 0 then '{}' else (
+      select jsonb_object_agg(code, n) from (
+        select code, count(*) as n from message where campaign_id = of_campaign and stage = 1 and state = 'skipped' group by code) by_code) end,
+    'uncertain', m.uncertain,
+    'undelivered', (
+      select count(*) from (select distinct position from receipt where campaign_id = of_campaign and stage = 1 and kind = 'failed') r
+      where (select state from message where campaign_id = of_campaign and stage = 1 and message.position = r.position) = 'accepted'))
+  from (
+    select count(*) filter (where state = 'accepted') as accepted, count(*) filter (where state = 'failed') as failed,
+      count(*) filter (where state = 'skipped') as skipped, count(*) filter (where state = 'uncertain') as uncertain
+    from message where campaign_id = of_campaign and stage = 1) m
 $function$;
 
 CREATE OR REPLACE FUNCTION campanile.tell_progress(of_campaign uuid, at_end boolean)

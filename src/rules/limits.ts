@@ -28,8 +28,9 @@ export const FLUSH_MS = 50;
 export const FLUSH_PACED_MS = 100;
 /** Tries of one message that the provider refused for the time being. */
 export const ATTEMPTS_MAX = 3;
-/** Calls in flight per lot: what a sender starts with, and the most. */
-export const IN_FLIGHT_MIN = 10;
+/** Calls in flight per lot: the very first, among which the vendor's own speed can be seen, and the least and the most after that. */
+export const IN_FLIGHT_FIRST = 10;
+export const IN_FLIGHT_MIN = 20;
 export const IN_FLIGHT_MAX = 500;
 /** An opening counts for 24 h after the latest instant at which its call can have reached the vendor. */
 export const OPENING_MARGIN_MS = SEND_TIMEOUT_MS + 1_000;

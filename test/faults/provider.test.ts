@@ -63,7 +63,7 @@ test("a provider that takes nine seconds for an answer is waited for, and no oth
   const wired = wire(place, { provider, hangs: (address) => slow.has(address) });
   await wired.pass(8_000);
   expect(await statesOf(place, other)).toEqual({ accepted: 80 });
-  await wired.pass(35_000);
+  await wired.pass(45_000);
   expect(await statesOf(place, id)).toEqual({ accepted: 60 });
 });
 

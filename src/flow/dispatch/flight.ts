@@ -1,4 +1,4 @@
-import { IN_FLIGHT_MAX, IN_FLIGHT_MIN, RENEW_MS, SEND_TIMEOUT_MS } from "../../rules/limits.ts";
+import { IN_FLIGHT_FIRST, IN_FLIGHT_MAX, IN_FLIGHT_MIN, RENEW_MS, SEND_TIMEOUT_MS } from "../../rules/limits.ts";
 import type { RenderedMessage } from "../../rules/message.ts";
 import type { Outcome } from "../../rules/outcome.ts";
 import { formatReference } from "../../rules/reference.ts";
@@ -78,16 +78,31 @@ const WOKEN = "woken";
 /** What a turn waits for; see `Flight.rest`. */
 type Rest = Parameters<Flight["rest"]>[0];
 
+/** What all flights to one provider have learned of the way there. */
+interface Way {
+  /** The shortest call so far that was accepted; a refusal comes sooner. */
+  fastestMs: number;
+  /** Calls of one flight at once. */
+  limit: number;
+  /** Flights with calls on their way. */
+  busy: number;
+}
+
+const ways = new WeakMap<Provider, Way>();
+
+function wayTo(provider: Provider): Way {
+  const way = ways.get(provider) ?? { fastestMs: Number.POSITIVE_INFINITY, limit: IN_FLIGHT_FIRST, busy: 0 };
+  ways.set(provider, way);
+  return way;
+}
+
 interface State extends FlightOptions {
   readonly waiting: Marked[];
   readonly slots: Slot[];
   readonly ended: Ended[];
   inFlight: number;
   latencyMs: number;
-  /** The shortest call so far that was accepted; a refusal comes sooner. */
-  fastestMs: number;
-  /** Calls at once. */
-  limit: number;
+  readonly way: Way;
   leaseUntilMs: number;
   halted: boolean;
   nudged: boolean;
@@ -100,9 +115,10 @@ interface State extends FlightOptions {
 }
 
 export function createFlight(options: FlightOptions): Flight {
-  const { clock, inFlightMax = IN_FLIGHT_MIN } = options;
-  const idle = { inFlight: 0, latencyMs: 0, fastestMs: Number.POSITIVE_INFINITY, limit: inFlightMax, leaseUntilMs: 0, firstEndedAt: 0, restedAt: 0 };
-  const state: State = { ...options, ...idle, waiting: [], slots: [], ended: [], halted: false, nudged: false, resting: null, dozing: false };
+  const { clock, provider, inFlightMax } = options;
+  const way = inFlightMax === undefined ? wayTo(provider) : { fastestMs: 0, limit: inFlightMax, busy: 0 };
+  const idle = { inFlight: 0, latencyMs: 0, leaseUntilMs: 0, firstEndedAt: 0, restedAt: 0 };
+  const state: State = { ...options, ...idle, way, waiting: [], slots: [], ended: [], halted: false, nudged: false, resting: null, dozing: false };
   return {
     provider: state.provider,
     waiting: state.waiting,
@@ -147,7 +163,7 @@ export function createFlight(options: FlightOptions): Flight {
 /** Begins what may begin now, and sees to it that it is called again when the next may. */
 function pump(state: State): void {
   const { waiting, slots, clock } = state;
-  while (waiting.length > 0 && state.inFlight < state.limit && !state.halted) {
+  while (waiting.length > 0 && state.inFlight < state.way.limit && !state.halted) {
     const now = clock.monotonicMs();
     dropMissed(state, now);
     const [slot] = slots;
@@ -160,7 +176,7 @@ function pump(state: State): void {
     const next = waiting.shift();
     if (next !== undefined) begin(state, next, now);
   }
-  if (waiting.length > 0 && state.inFlight >= state.limit && state.inFlightMax === undefined) adapt(state);
+  if (waiting.length > 0 && state.inFlight >= state.way.limit && state.inFlightMax === undefined) adapt(state);
   const { resting } = state;
   if (resting !== null && (state.ended.length === 1 || untilTurn(state, resting) === 0)) resting.wake();
 }
@@ -169,10 +185,11 @@ function pump(state: State): void {
  * More calls at once while that does not make each of them slower: beyond that they only wait for each other, on connections that cost
  * as much again. (A vendor that answers at once is best with some fifty, one that takes 50 ms with as many as there may be.)
  */
-function adapt(state: State): void {
-  const slowed = state.latencyMs / state.fastestMs;
-  if (slowed <= 2) state.limit = Math.min(IN_FLIGHT_MAX, state.limit + 1);
-  else if (slowed > 4) state.limit = Math.max(IN_FLIGHT_MIN, state.limit - 1);
+function adapt({ way, latencyMs }: State): void {
+  const slowed = latencyMs / way.fastestMs;
+  const step = 1 / way.busy; // however many flights: at most doubled within one round trip
+  if (slowed <= 2) way.limit = Math.min(IN_FLIGHT_MAX, way.limit + step);
+  else if (slowed > 4) way.limit = Math.max(IN_FLIGHT_MIN, way.limit - step);
 }
 
 function dropMissed({ slots }: State, now: number): void {
@@ -189,7 +206,7 @@ async function doze(state: State, ms: number): Promise<void> {
 
 /** (Chained and not awaited: an async function for each call costs half a kilobyte more.) */
 function begin(state: State, marked: Marked, begunAt: number): void {
-  state.inFlight++;
+  if (state.inFlight++ === 0) state.way.busy++;
   const parcel = { reference: formatReference(marked), address: marked.address, message: marked.message };
   try {
     state.provider.send(parcel, state.signal).then(
@@ -210,10 +227,10 @@ const threw = (error: unknown): Outcome => ({
 
 function noteEnd(state: State, ended: Ended, begunAt: number): void {
   const now = state.clock.monotonicMs();
-  state.inFlight--;
+  if (--state.inFlight === 0) state.way.busy--;
   const tookMs = now - begunAt;
   state.latencyMs += (tookMs - state.latencyMs) / (state.latencyMs === 0 ? 1 : LATENCY_CALLS);
-  if (ended.outcome.kind === "accepted") state.fastestMs = Math.min(state.fastestMs, tookMs);
+  if (ended.outcome.kind === "accepted") state.way.fastestMs = Math.min(state.way.fastestMs, tookMs);
   if (state.ended.length === 0) state.firstEndedAt = now;
   state.ended.push(ended);
   if (state.onEnded(ended)) state.halted = true;
