@@ -80,7 +80,7 @@ const pairs: readonly { readonly name: string; readonly unit: string }[] = [
   { name: "http0", unit: "messages" },
   { name: "http50", unit: "messages" },
   { name: "import", unit: "rows" },
-  { name: "importContact", unit: "rows" },
+  { name: "importBare", unit: "rows" },
   { name: "intake", unit: "requests" },
 ];
 
