@@ -309,7 +309,7 @@ create table campaign (
   constraint campaign_pkey PRIMARY KEY (workspace_id, id),
   constraint campaign_workspace_id_fkey FOREIGN KEY (workspace_id) REFERENCES workspace(id),
   constraint campaign_workspace_id_sender_id_fkey FOREIGN KEY (workspace_id, sender_id) REFERENCES sender(workspace_id, id),
-  constraint campaign_audience_type_check CHECK ((audience_type = ANY (ARRAY['segment'::text, 'list'::text, 'csv'::text, 'inline'::text, 'all'::text]))),
+  constraint campaign_audience_type_check CHECK ((audience_type = ANY (ARRAY['segment'::text, 'list'::text, 'csv'::text, 'inline'::text, 'all'::text, 'resend'::text]))),
   constraint campaign_batch_size_check CHECK (((batch_size >= 1) AND (batch_size <= 1000))),
   constraint campaign_delay_between_batches_ms_check CHECK ((delay_between_batches_ms >= 0)),
   constraint campaign_on_daily_limit_check CHECK ((on_daily_limit = ANY (ARRAY['pause'::text, 'wait'::text]))),

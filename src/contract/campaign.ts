@@ -145,6 +145,19 @@ export const CampaignEdit = z
   })
   .meta({ id: "CampaignEdit", description: "Changes what is given. A message or a schedule is given whole." });
 
+export const ResendScope = z
+  .discriminatedUnion("of", [
+    z
+      .strictObject({ of: z.literal("failed"), codes: z.array(z.string().min(1).max(100)).min(1).max(50).readonly().optional() })
+      .describe("Whom the provider refused, at once or later; with codes, for one of these reasons only (stats.byCode lists them)."),
+    z.strictObject({ of: z.literal("uncertain") }).describe("Who may have got it or not: they may get it twice."),
+    z
+      .strictObject({ of: z.literal("not_delivered"), afterMinutes: z.int().min(1).max(43_200) })
+      .describe("Who was sent it so long ago without any receipt of delivery, reading, answer or failure since: they may get it twice."),
+  ])
+  .meta({ id: "ResendScope" });
+export const Resend = z.strictObject({ scope: ResendScope }).meta({ id: "Resend" });
+
 const Counts = z.object({ accepted: z.int(), failed: z.int(), skipped: z.int(), uncertain: z.int() });
 
 const Skips = z.record(z.string(), z.int()).describe("How many by reason.");
@@ -173,8 +186,16 @@ export const Campaign = z
       .object({ name: z.string(), language: z.string(), components: z.array(z.record(z.string(), z.unknown())) })
       .nullable()
       .describe("With its parameters as WhatsApp takes them, still Liquid texts."),
-    audienceType: fields.audienceType,
-    audienceConfig: z.object({ listId: Id.optional(), segmentId: Id.optional(), exclude: Exclude.optional() }),
+    audienceType: z.enum([...fields.audienceType.options, "resend"]),
+    audienceConfig: z.object({
+      listId: Id.optional(),
+      segmentId: Id.optional(),
+      exclude: Exclude.optional(),
+      resend: z
+        .object({ campaignId: Id, scope: ResendScope })
+        .optional()
+        .describe("The people of an earlier campaign, by what became of them there."),
+    }),
     scheduleType: fields.scheduleType,
     scheduledAt: Instant.nullable(),
     throttleConfig: z.object({ messagesPerMinute: z.number().nullable(), batchSize: z.int().nullable(), delayBetweenBatches: z.int() }),
@@ -216,6 +237,11 @@ export const Duplicated = told(
   "Campaign duplicated successfully",
   z.object({ id: Id, name: z.string(), status: CampaignStatus, total_recipients: z.int().nullable() }),
 ).meta({ id: "Duplicated" });
+
+export const Resent = told(
+  "Resend created successfully",
+  z.object({ id: Id, name: z.string(), status: CampaignStatus, total_recipients: z.int().nullable() }),
+).meta({ id: "Resent" });
 
 const Rate = z.number().describe("Per cent, one decimal; 0 of nothing.");
 export const CampaignStats = z

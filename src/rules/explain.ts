@@ -59,6 +59,7 @@ function whyThere({ type, listName }: Known["audience"]): Told {
     segment: "This person is a recipient because the segment held them when the campaign was planned.",
     csv: "This person is a recipient because the file that was uploaded for this campaign named them.",
     inline: "This person is a recipient because the campaign itself named them.",
+    resend: "This person is a recipient because of what became of their message in the campaign before.",
   };
   const list = `This person is a recipient because they were in the list${listName === null ? "" : ` "${listName}"`} when the campaign was planned.`;
   return told(null, from[type] ?? list);

@@ -3,7 +3,7 @@ import type { Api } from "./api.ts";
 import type { Screen } from "./screen.ts";
 import { apiCommand, type Common, withApi } from "./session.ts";
 import { type CampaignSeen, sayCampaign, watchCampaign } from "./watch.ts";
-import { Failed, type World } from "./world.ts";
+import { Failed, type World, WrongUsage } from "./world.ts";
 
 const pathOf = (id: string, action = ""): string => `/api/v1/campaigns/${encodeURIComponent(id)}${action === "" ? "" : `/${action}`}`;
 
@@ -12,6 +12,7 @@ export function campaignCommand(world: World): Command {
   group.addCommand(lsCommand(world));
   group.addCommand(showCommand(world));
   for (const [action, summary] of steering) group.addCommand(steerCommand(world, action, summary));
+  group.addCommand(resendCommand(world));
   group.addCommand(
     apiCommand("watch", "Follow a campaign until it has ended.")
       .argument("<id>", idHint)
@@ -88,6 +89,42 @@ const steerCommand = (world: World, action: (typeof steering)[number][0], summar
         screen.result(answer.data);
       }),
     );
+
+interface ResendOptions extends Common {
+  readonly failed?: string | true;
+  readonly uncertain?: true;
+  readonly notDelivered?: string;
+}
+
+const resendCommand = (world: World): Command =>
+  apiCommand("resend", "Make a new draft for those whom an ended campaign did not reach.")
+    .argument("<id>", idHint)
+    .option("--failed [codes]", "who failed; with codes such as 131026,130472, for these reasons only")
+    .option("--uncertain", "who may have got it or not")
+    .option("--not-delivered <minutes>", "who was sent it so long ago, and of whom nothing was heard since")
+    .action((id: string, options: ResendOptions) =>
+      withApi(world, options, async (api, screen) => {
+        const { data } = await api.call<{ data: { id: string; name: string; total_recipients: number } }>({
+          method: "POST",
+          path: pathOf(await idOf(api, id), "resend"),
+          body: { scope: scopeOf(options) },
+        });
+        const people = `${data.total_recipients.toLocaleString("en")} ${data.total_recipients === 1 ? "person" : "people"}`;
+        screen.say(`"${data.name}" is a draft for ${people}. Send it with: campanile campaign start ${data.id}`);
+        screen.result(data);
+      }),
+    );
+
+function scopeOf({ failed, uncertain, notDelivered }: ResendOptions): object {
+  const scopes = [
+    ...(failed === undefined ? [] : [{ of: "failed", ...(failed === true ? {} : { codes: failed.split(",").map((code) => code.trim()) }) }]),
+    ...(uncertain === undefined ? [] : [{ of: "uncertain" }]),
+    ...(notDelivered === undefined ? [] : [{ of: "not_delivered", afterMinutes: Number(notDelivered) }]),
+  ];
+  const [only] = scopes;
+  if (scopes.length === 1 && only !== undefined) return only;
+  throw new WrongUsage("Say to whom, with one of: --failed [codes], --uncertain, --not-delivered <minutes>.");
+}
 
 export const executeBatchCommand = (world: World): Command =>
   apiCommand("execute-batch", "Send to the next 25 recipients of a campaign at most, then end.")

@@ -7,6 +7,8 @@ import {
   CampaignStats,
   Duplicated,
   Paused,
+  Resend,
+  Resent,
   Resumed,
   Started,
   Stopped,
@@ -18,6 +20,7 @@ import { duplicateCampaign } from "../../flow/campaign/duplicate.ts";
 import { type CampaignEdit as Edit, editCampaign, removeCampaign } from "../../flow/campaign/edit.ts";
 import { listCampaignEvents } from "../../flow/campaign/events.ts";
 import { listCampaigns, readCampaign, readStats } from "../../flow/campaign/read.ts";
+import { resendCampaign } from "../../flow/campaign/resend.ts";
 import { assertRight, callerIn } from "./auth.ts";
 import { campaignOut, statsOut } from "./campaign-view.ts";
 import type { App, Deps } from "./deps.ts";
@@ -125,6 +128,30 @@ function registerChanges(app: App, deps: Deps): void {
       const { id, name, state, totalRecipients } = await duplicateCampaign(refIn(request), deps);
       const data = { id, name, status: state, total_recipients: totalRecipients };
       return { success: true as const, message: "Campaign duplicated successfully" as const, data };
+    },
+  );
+  app.post(
+    "/api/v1/campaigns/:id/resend",
+    {
+      schema: {
+        tags,
+        summary: "A new draft for those whom an ended campaign did not reach",
+        description:
+          "Who is meant is looked up when the draft is started; whoever was heard of meanwhile is left out. Values are those of the first time.",
+        params: IdParams,
+        body: Resend,
+        response: { 201: Resent },
+      },
+      config: { right: "write" },
+    },
+    async (request, reply) => {
+      const { id, name, state, totalRecipients } = await resendCampaign(refIn(request), request.body.scope, deps);
+      reply.code(201);
+      return {
+        success: true as const,
+        message: "Resend created successfully" as const,
+        data: { id, name, status: state, total_recipients: totalRecipients },
+      };
     },
   );
 }

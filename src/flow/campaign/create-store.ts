@@ -2,6 +2,7 @@ import type { MessageDefinition, Variables } from "../../rules/message.ts";
 import type { Exclude } from "../../rules/segment.ts";
 import type { ListedComponent } from "../../rules/whatsapp-template.ts";
 import type { Sql } from "../../runtime/postgres.ts";
+import type { AudienceConfig } from "./store.ts";
 
 export interface SenderRow {
   readonly id: string;
@@ -49,7 +50,7 @@ export interface CampaignRow {
   readonly channel: string;
   readonly message: MessageDefinition;
   readonly audienceType: string;
-  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
+  readonly audienceConfig: AudienceConfig;
   readonly audienceExclude: Exclude;
   readonly scheduleType: "now" | "scheduled" | "manual";
   readonly scheduledAt: Date | null;
@@ -66,7 +67,7 @@ export const insertCampaign = (sql: Sql, row: CampaignRow) => sql`
   insert into campaign (workspace_id, id, name, surface, engine, state, sender_id, channel, message, audience_type, audience_config, audience_exclude,
     schedule_type, scheduled_at, per_minute, batch_size, delay_between_batches_ms, variables, on_uncertain, on_daily_limit, expires_at)
   values (${row.workspaceId}, ${row.id}, ${row.name}, ${row.surface}, ${row.engine}, ${row.state}, ${row.senderId}, ${row.channel},
-    ${sql.json(row.message as never)}, ${row.audienceType}, ${sql.json(row.audienceConfig)}, ${sql.json(row.audienceExclude as never)}, ${row.scheduleType}, ${row.scheduledAt},
+    ${sql.json(row.message as never)}, ${row.audienceType}, ${sql.json(row.audienceConfig as never)}, ${sql.json(row.audienceExclude as never)}, ${row.scheduleType}, ${row.scheduledAt},
     ${row.perMinute}, ${row.batchSize}, ${row.delayBetweenBatchesMs}, ${sql.json(row.variables)}, ${row.onUncertain}, ${row.onDailyLimit}, ${row.expiresAt})
   returning pg_notify('campanile', id::text)`;
 

@@ -56,11 +56,11 @@ function merged(campaign: Campaign, edit: CampaignEdit): NewCampaign {
   return { message: { type: "text", text: "" }, ...known, ...given(edit), throttle };
 }
 
-/** An inline audience is on the campaign's own list, as an uploaded one is. */
+/** An inline audience is on the campaign's own list, as an uploaded one is; that of a resend is there like all contacts are. */
 function audienceOf(type: Campaign["audienceType"], { listId = "", segmentId = "" }: Campaign["audienceConfig"]): NewAudience {
   if (type === "list") return { type, listId };
   if (type === "segment") return { type, segmentId };
-  return { type: type === "inline" ? "csv" : type };
+  return { type: type === "inline" ? "csv" : type === "resend" ? "all" : type };
 }
 
 /** What was given; nothing that is undefined. */

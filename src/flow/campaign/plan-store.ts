@@ -2,6 +2,7 @@ import type { Filter } from "../../rules/segment.ts";
 import type { Statement } from "../../rules/statement.ts";
 import type { Fragment, Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
+import { inScope } from "./resend-store.ts";
 import type { LockedCampaign } from "./store.ts";
 
 /** Campaigns whose time has come, and those whose planning was begun; the longest waiting first. None in a database that went back. */
@@ -43,7 +44,12 @@ const NO_ID = "00000000-0000-0000-0000-000000000000";
  * segment: the next contacts, chosen or not. Asked for the next who are chosen, one statement might walk over all contacts.
  */
 function members(sql: Sql, campaign: LockedCampaign, max: number) {
-  const { workspaceId, planCursor: cursor } = campaign;
+  const { workspaceId, planCursor: cursor, audienceConfig } = campaign;
+  if (audienceConfig.resend !== undefined) {
+    return sql`
+      select r.*, r.position as place, jsonb_build_object('ordinal', r.position) as cursor
+      from recipient r where r.campaign_id = ${audienceConfig.resend.campaignId} and r.position > ${cursor?.ordinal ?? 0} order by r.position limit ${max}`;
+  }
   if (campaign.audienceType === "segment") {
     return sql`
       select c.*, row_number() over (order by c.id) as place, jsonb_build_object('id', c.id) as cursor
@@ -53,7 +59,7 @@ function members(sql: Sql, campaign: LockedCampaign, max: number) {
     return sql`
       select c.*, m.ordinal as place, jsonb_build_object('ordinal', m.ordinal) as cursor
       from list_member m join contact c on c.workspace_id = m.workspace_id and c.id = m.contact_id
-      where m.workspace_id = ${workspaceId} and m.list_id = ${campaign.audienceConfig.listId ?? null} and m.ordinal > ${cursor?.ordinal ?? 0}
+      where m.workspace_id = ${workspaceId} and m.list_id = ${audienceConfig.listId ?? null} and m.ordinal > ${cursor?.ordinal ?? 0}
       order by m.ordinal limit ${max}`;
   }
   return sql`
@@ -62,6 +68,14 @@ function members(sql: Sql, campaign: LockedCampaign, max: number) {
     where c.workspace_id = ${workspaceId} and (c.phone is not null or c.email is not null)
       and (c.created_at, c.id) > (${cursor?.createdAt ?? "-infinity"}::text::timestamptz, ${cursor?.id ?? NO_ID}::uuid)
     order by c.created_at, c.id limit ${max}`;
+}
+
+/** Who of those members is written to, and with which values: a contact's own, or those that were frozen for the campaign before. */
+function chosen(sql: Sql, { channel, audienceConfig: { resend } }: LockedCampaign, condition: Fragment | null) {
+  if (resend !== undefined) return sql`select r.place, r.contact_id, r.address, r.variables from looked r where ${inScope(sql, resend.scope)}`;
+  return sql`
+    select c.place, c.id as contact_id, ${channel === "email" ? sql`c.email` : sql`c.phone`} as address, ${variables(sql)} as variables
+    from looked c ${condition === null ? sql`` : sql`where ${condition}`}`;
 }
 
 /**
@@ -76,11 +90,9 @@ export const freeze = (sql: Sql, campaign: LockedCampaign, { max, condition }: {
   { seen: number }[]
 >`
   with looked as materialized (${members(sql, campaign, max)}),
-  chunk as materialized (
-    select c.place, c.id as contact_id, ${campaign.channel === "email" ? sql`c.email` : sql`c.phone`} as address, ${variables(sql)} as variables
-    from looked c ${condition === null ? sql`` : sql`where ${condition}`}),
+  chunk as materialized (${chosen(sql, campaign, condition)}),
   fresh as (
-    select d.* from (select distinct on (coalesce(address, contact_id::text)) * from chunk order by coalesce(address, contact_id::text), place) d
+    select d.* from (select distinct on (coalesce(address, contact_id::text, place::text)) * from chunk order by coalesce(address, contact_id::text, place::text), place) d
     left join lateral (
       select r.campaign_id, r.address from recipient r where (r.campaign_id, r.address) >= (${campaign.id}, d.address)
       order by r.campaign_id, r.address limit 1) next on true

@@ -5,6 +5,8 @@ import type { Exclude } from "../../rules/segment.ts";
 import type { Statement } from "../../rules/statement.ts";
 import type { Fragment, Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
+import { inScope, type Resending } from "./resend-store.ts";
+import type { AudienceConfig } from "./store.ts";
 
 /** A campaign as it is stored, with its counters of the first stage. */
 export interface Campaign {
@@ -17,9 +19,9 @@ export interface Campaign {
   readonly senderId: string;
   readonly channel: "whatsapp" | "email";
   readonly message: MessageDefinition;
-  readonly audienceType: "segment" | "list" | "csv" | "inline" | "all";
+  readonly audienceType: "segment" | "list" | "csv" | "inline" | "all" | "resend";
   /** `listId`: the list it writes to; of `csv` and `inline` the campaign's own. */
-  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
+  readonly audienceConfig: AudienceConfig;
   readonly audienceExclude: Exclude;
   readonly scheduleType: "now" | "scheduled" | "manual";
   readonly scheduledAt: Date | null;
@@ -74,7 +76,13 @@ const audienceSize = (sql: Sql, condition: Fragment | null) => sql`
       where l.workspace_id = k.workspace_id and l.list_id = (k.audience_config->>'listId')::uuid and ${condition ?? sql`true`}) end`;
 
 /** How many the audience holds now: what a campaign that is not planned yet would write to. */
-export const countAudience = (sql: Sql, campaign: Campaign, condition: Fragment | null) => sql<{ size: number }[]>`
+export const countAudience = (sql: Sql, campaign: Campaign, condition: Fragment | null) =>
+  campaign.audienceConfig.resend === undefined ? countMembers(sql, campaign, condition) : countScope(sql, campaign.audienceConfig.resend);
+
+const countScope = (sql: Sql, { campaignId, scope }: Resending) => sql<{ size: number }[]>`
+  select count(*)::int as size from recipient r where r.campaign_id = ${campaignId} and ${inScope(sql, scope)}`;
+
+const countMembers = (sql: Sql, campaign: Campaign, condition: Fragment | null) => sql<{ size: number }[]>`
   select ${audienceSize(sql, condition)} as size from campaign k where k.workspace_id = ${campaign.workspaceId} and k.id = ${campaign.id}`;
 
 interface Figures extends Campaign {

@@ -75,7 +75,8 @@ export async function readStats(sql: Sql, ref: CampaignRef, chosenBy?: ChosenBy)
       : await store.readFigures(sql, { ...ref, id }, conditionOf(sql, await readChoice(sql, { ...ref, id }), { chosenBy, extent: "whole" }));
   if (figures === undefined) throw new Refusal("campaign_not_found", { id: ref.id });
   const { skipped, reached, failures, audience, ...campaign } = figures;
-  const { progress: _, ...counters } = countersFrom(campaign, campaign.totalRecipients ?? audience);
+  const isResend = campaign.audienceConfig.resend !== undefined; // counted by itself: what it depends on is in no column
+  const { progress: _, ...counters } = isResend ? await countersOf(sql, campaign) : countersFrom(campaign, campaign.totalRecipients ?? audience);
   const messages = (kind: ReceiptKind) => reached.find((count) => count.kind === kind)?.messages ?? 0;
   const reach = {
     sent: counters.accepted,

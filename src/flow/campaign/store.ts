@@ -2,6 +2,15 @@ import type { CampaignState } from "../../rules/campaign-state.ts";
 import { LATE_START_MAX_MS } from "../../rules/limits.ts";
 import type { Sql } from "../../runtime/postgres.ts";
 import type { CampaignRef } from "./deps.ts";
+import type { Resending } from "./resend-store.ts";
+
+/** Where an audience comes from. */
+export interface AudienceConfig {
+  /** The list it is; of `csv` and `inline` the campaign's own. */
+  readonly listId?: string;
+  readonly segmentId?: string;
+  readonly resend?: Resending;
+}
 
 /** A campaign as its own transitions need it. */
 export interface LockedCampaign {
@@ -10,8 +19,8 @@ export interface LockedCampaign {
   readonly state: CampaignState;
   readonly surface: "engine" | "batch";
   readonly engine: boolean;
-  readonly audienceType: "segment" | "list" | "csv" | "inline" | "all";
-  readonly audienceConfig: { readonly listId?: string; readonly segmentId?: string };
+  readonly audienceType: "segment" | "list" | "csv" | "inline" | "all" | "resend";
+  readonly audienceConfig: AudienceConfig;
   readonly channel: string;
   readonly scheduledAt: Date | null;
   /** Its time has come: it waits for the planner only. */
