@@ -1,7 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { App } from "./doors/http/deps.ts";
 import { chosenBy } from "./flow/audience/chosen-store.ts";
-import { enlist } from "./flow/audience/enlist.ts";
 import { failStaleImports } from "./flow/audience/import/stale.ts";
 import { closeDue } from "./flow/campaign/close.ts";
 import { planDue } from "./flow/campaign/plan.ts";
@@ -171,7 +170,7 @@ async function inTime(stopping: Promise<void>, { clock, kill }: House): Promise<
 
 /**
  * The API's routes on this house. `own`: a key for this process's own calls, with all rights in the default workspace. Read when it is
- * needed: an engine by itself is 20 MB smaller without it.
+ * needed: an engine by itself is 30 MB smaller without it.
  */
 export async function openApi(house: House, options: { onWebhook?: () => void; own?: string; metrics?: Metrics }): Promise<App> {
   const { onWebhook = () => {}, own, metrics = createMetrics() } = options;
@@ -182,7 +181,7 @@ export async function openApi(house: House, options: { onWebhook?: () => void; o
     if (taken === "stored") onWebhook();
     return taken;
   };
-  const { buildServer } = await import("./doors/http/server.ts");
+  const [{ buildServer }, { enlist }] = await Promise.all([import("./doors/http/server.ts"), import("./flow/audience/enlist.ts")]);
   return buildServer({
     sql,
     prompt,
