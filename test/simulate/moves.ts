@@ -43,7 +43,8 @@ export const moves: { readonly [S in keyof Stores]: Partial<Readonly<Record<keyo
       const ends = dice.chance(0.3);
       const next = ends || dice.chance(0.2) ? null : { from: dice.whole(1, 3), to: held.first + 2 };
       const asked = { next, ends, onward: dice.chance(0.7) ? dice.pick(cast.tokens) : null, leaseMs: 20_000 };
-      return ({ lot }, sql) => lot.turnAtFullSpeed(sql, held, rows, { ...asked, holds: sql`true` });
+      const back = { positions: rows.map(({ position }) => position), refs: rows.map(({ providerRef }) => providerRef ?? "") };
+      return ({ lot }, sql) => lot.turnAtFullSpeed(sql, held, back, { ...asked, holds: sql`true` });
     },
     readRecipients: (dice, cast) => {
       const by = { campaignId: campaignOf(dice, cast), from: dice.whole(1, 4), to: PEOPLE };

@@ -1,10 +1,10 @@
 import { type Admission, admit } from "../../rules/admission.ts";
 import { HORIZON_MS, LEASE_MS, WINDOW_MAX } from "../../rules/limits.ts";
 import { statement } from "../../runtime/postgres.ts";
+import type { Ended } from "./flight.ts";
 import type { Queued } from "./held-lot.ts";
-import { turnAtFullSpeed } from "./lot-store.ts";
+import { type Accepted, turnAtFullSpeed } from "./lot-store.ts";
 import { handedAfter, isDone, markedOf } from "./mark.ts";
-import { isPlain } from "./settle.ts";
 import type { Turned, Work } from "./work.ts";
 
 /** What a turn in one statement came to. `limited`: the outcomes are stored, but something limits what comes next after all. */
@@ -16,10 +16,11 @@ type Hurried = Turned | { readonly kind: "limited" };
  * between two lots cost as much again, so at its end the lot is exchanged for the campaign's next.
  */
 export async function hurry(work: Work): Promise<Hurried | null> {
-  const { lot, rows, deps } = work;
+  const { lot, deps } = work;
   const { campaignId, first, token, queue } = lot;
-  const admitted = admittedUnlimited(work);
-  if (admitted === null) return null;
+  const accepted = plainlyAccepted(work.ended);
+  const admitted = accepted === null ? null : admittedUnlimited(work);
+  if (accepted === null || admitted === null) return null;
   const [from] = admitted.granted;
   const handed = handedAfter(lot, admitted);
   const asked = {
@@ -30,7 +31,7 @@ export async function hurry(work: Work): Promise<Hurried | null> {
   };
   const askedAt = deps.clock.monotonicMs();
   const found = await statement(deps.sql, async (holds) => {
-    const [row] = await turnAtFullSpeed(deps.sql, { campaignId, first, token }, rows, { ...asked, holds });
+    const [row] = await turnAtFullSpeed(deps.sql, { campaignId, first, token }, accepted, { ...asked, holds });
     return row?.turned ?? null;
   });
   if (!found.held) return { kind: "lost" };
@@ -52,11 +53,22 @@ export async function hurry(work: Work): Promise<Hurried | null> {
   };
 }
 
-/** Who goes if nothing limits them; null unless nothing is to be stored but plain acceptances and nobody falls out. */
-function admittedUnlimited({ lot, rows, missed, stopping }: Work): Admission<Queued> | null {
+/** As nearly all end: accepted at the first attempt. Null when one of them did not. */
+function plainlyAccepted(ended: readonly Ended[]): Accepted | null {
+  const accepted: { positions: number[]; refs: string[] } = { positions: [], refs: [] };
+  for (const { marked, outcome } of ended) {
+    if (outcome.kind !== "accepted" || marked.stage !== 1 || marked.attempt !== 1) return null;
+    accepted.positions.push(marked.position);
+    accepted.refs.push(outcome.providerRef);
+  }
+  return accepted;
+}
+
+/** Who goes if nothing limits them; null when something may, or somebody falls out. */
+function admittedUnlimited({ lot, ended, missed, stopping }: Work): Admission<Queued> | null {
   const { expect, queue, flight } = lot;
-  if (!expect.unlimited || lot.mayHaveRows || stopping || missed.length > 0 || !rows.every(isPlain)) return null;
-  const unsettled = flight.waiting.length + flight.inFlight + flight.ended.length - rows.length;
+  if (!expect.unlimited || lot.mayHaveRows || stopping || missed.length > 0) return null;
+  const unsettled = flight.waiting.length + flight.inFlight + flight.ended.length - ended.length;
   const room = Math.max(0, WINDOW_MAX - unsettled);
   const admitted = admit(queue, { now: 0, doors: [], suppressed: new Set(), expiresAt: null, cap: null, room });
   return admitted.skipped.length > 0 ? null : admitted;

@@ -1,6 +1,5 @@
 import type { Variables } from "../../rules/message.ts";
 import type { Fragment, Sql } from "../../runtime/postgres.ts";
-import type { MessageRow } from "./message-store.ts";
 
 /** A lot as it was taken: everything up to `handed` may have been begun by someone. */
 export interface TakenLot {
@@ -113,6 +112,12 @@ export interface NextLot {
   readonly token: number;
 }
 
+/** Messages that were accepted at the first attempt, and under which reference of the provider. */
+export interface Accepted {
+  readonly positions: readonly number[];
+  readonly refs: readonly string[];
+}
+
 interface AskedAtFullSpeed {
   /** Who comes next; null: nobody. */
   readonly next: { readonly from: number; readonly to: number } | null;
@@ -128,14 +133,14 @@ interface AskedAtFullSpeed {
 export const turnAtFullSpeed = (
   sql: Sql,
   lot: { campaignId: string; first: number; token: number },
-  accepted: readonly MessageRow[],
+  accepted: Accepted,
   asked: AskedAtFullSpeed,
 ) => sql<{ turned: FullSpeed | null }[]>`
   select case when ${asked.holds} then (
     select jsonb_build_object('held', held, 'goneOn', gone_on, 'waitedMs', waited_ms, 'next',
       case when next_first is not null then jsonb_build_object('first', next_first, 'last', next_last, 'token', next_token) end)
     from campanile.turn_at_full_speed(${lot.campaignId}, ${lot.first}, ${lot.token},
-      ${accepted.map((row) => row.position)}::int[], ${accepted.map((row) => row.providerRef)}::text[],
+      ${accepted.positions as number[]}::int[], ${accepted.refs as string[]}::text[],
       ${asked.next?.from ?? null}, ${asked.next?.to ?? null}, ${asked.ends}, ${asked.leaseMs} * interval '1 ms', ${asked.onward})) end as turned`;
 
 /** Who comes next in a lot, when it is known that none of them has a row. */

@@ -87,7 +87,7 @@ export async function append(tx: Sql, campaignId: string, rows: readonly Message
 }
 
 /** As nearly all are: written once, and never looked at again by the engine. */
-export const isPlain = ({ state, stage, attempt }: MessageRow): boolean => state === "accepted" && stage === 1 && attempt === 1;
+const isPlain = ({ state, stage, attempt }: MessageRow): boolean => state === "accepted" && stage === 1 && attempt === 1;
 
 /** Keeps the attempts that ended in what was really written, and are followed by another. */
 export async function attemptsOf(tx: Sql, campaignId: string, rows: readonly MessageRow[], written: readonly Written[]): Promise<void> {

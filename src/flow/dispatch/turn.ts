@@ -29,8 +29,7 @@ export async function turn(lot: HeldLot, deps: DispatchDeps, going: Going): Prom
   await actOnSender(lot, ended, deps);
   const leasedAt = deps.clock.monotonicMs();
   lot.unsure = true;
-  const rows = ended.map((one) => rowOf(one, deps.luck.next()));
-  const work = { lot, ended, rows, missed, ...going, deps };
+  const work = { lot, ended, missed, ...going, deps };
   const turned = (await hurry(work)) ?? (await transaction(deps.sql, (tx) => volley(tx, work), deps).catch(lostOrThrow));
   lot.unsure = false;
   if (turned.kind === "lost") return turned;
@@ -60,8 +59,9 @@ function lostOrThrow(error: unknown): Turned {
 }
 
 async function volley(tx: Sql, work: Work): Promise<Turned> {
-  const { lot, ended, rows, missed, deps } = work;
+  const { lot, ended, missed, deps } = work;
   const { facts, flight, queue } = lot;
+  const rows = ended.map((one) => rowOf(one, deps.luck.next()));
   // Asked in this order and not waited for one by one: a round trip for each would cost a third of the speed.
   const locked = lockLot(tx, lot).then(([row]) => row);
   const stored = append(tx, lot.campaignId, rows, !lot.mayHaveRows);

@@ -3,7 +3,6 @@ import type { DispatchDeps } from "./deps.ts";
 import type { Ended, Marked, Slot } from "./flight.ts";
 import type { HeldLot } from "./held-lot.ts";
 import type { NextLot } from "./lot-store.ts";
-import type { MessageRow } from "./message-store.ts";
 
 /** How a turn ended. `left`: the lot is free or closed, and `next` is held in its place. `lost`: its lease ran out and somebody else has it. */
 export type Turned = Marking | { readonly kind: "left"; readonly next?: NextLot | null } | { readonly kind: "lost" };
@@ -12,8 +11,6 @@ export type Turned = Marking | { readonly kind: "left"; readonly next?: NextLot 
 export interface Work {
   readonly lot: HeldLot;
   readonly ended: readonly Ended[];
-  /** What is stored of them. */
-  readonly rows: readonly MessageRow[];
   readonly missed: readonly Marked[];
   /** The process is being stopped: nothing more is marked. */
   readonly stopping: boolean;

@@ -124,7 +124,7 @@ export const turnAtFullSpeed: Twin<typeof real.turnAtFullSpeed> = (sql, lot, acc
       goneOn = isOpen && !asked.some(({ address }) => isSuppressed(at, campaign, address));
       if (goneOn) at.put(tables.lot, { ...held, handed: asking?.to ?? held.handed, leaseUntil: now + leaseMs });
     }
-    if (accepted.length > 0) await countAccepted(at.next(), campaignId, accepted.length);
+    if (accepted.positions.length > 0) await countAccepted(at.next(), campaignId, accepted.positions.length);
     return [{ turned: { held: true, goneOn, waitedMs: now - began, next } }];
   });
 

@@ -1,3 +1,4 @@
+import type { Accepted } from "../../../src/flow/dispatch/lot-store.ts";
 import type * as real from "../../../src/flow/dispatch/message-store.ts";
 import { ATTEMPTS_MAX } from "../../../src/rules/limits.ts";
 import { PgError } from "../memory/error.ts";
@@ -37,10 +38,11 @@ export const insertMessages: Twin<typeof real.insertMessages> = (sql, campaignId
   });
 
 /** Accepted at their first attempt. Refused when one has a row. */
-export async function acceptedOnce(q: Statement, campaignId: string, rows: readonly Outcome[]): Promise<void> {
-  for (const row of rows) {
-    const key = { campaignId, stage: 1, position: row.position };
-    const accepted = { ...columns(q, { ...row, state: "accepted" }), code: null, cause: null, delays: 0 };
+export async function acceptedOnce(q: Statement, campaignId: string, { positions, refs }: Accepted): Promise<void> {
+  for (const [i, position] of positions.entries()) {
+    const key = { campaignId, stage: 1, position };
+    const none = { code: null, cause: null, dueAt: null, delays: 0, token: null, leaseUntil: null };
+    const accepted = { ...none, state: "accepted" as const, providerRef: refs[i] ?? null, at: q.now() };
     if (!(await q.insert(tables.message, { ...key, attempt: 1, ...accepted })))
       throw new PgError("23505", `duplicate key value violates unique constraint "message_pkey": ${messageKey(key)}`);
   }
@@ -48,7 +50,8 @@ export async function acceptedOnce(q: Statement, campaignId: string, rows: reado
 
 export const insertAccepted: Twin<typeof real.insertAccepted> = (sql, campaignId, rows) =>
   ask(sql, "insert accepted", async (q) => {
-    await acceptedOnce(q, campaignId, rows);
+    const refs = rows.map(({ providerRef }) => providerRef as string);
+    await acceptedOnce(q, campaignId, { positions: rows.map(({ position }) => position), refs });
     return changed(rows.length);
   });
 
