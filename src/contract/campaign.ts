@@ -145,7 +145,7 @@ export const CampaignEdit = z
   })
   .meta({ id: "CampaignEdit", description: "Changes what is given. A message or a schedule is given whole." });
 
-export const ResendScope = z
+const ResendScope = z
   .discriminatedUnion("of", [
     z
       .strictObject({ of: z.literal("failed"), codes: z.array(z.string().min(1).max(100)).min(1).max(50).readonly().optional() })
