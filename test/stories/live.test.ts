@@ -1,11 +1,14 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import Fastify from "fastify";
 import { type Socket as AnySocket, io } from "socket.io-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { z } from "zod";
 import type { CampaignEvents, CampaignProgress, ClientEvents } from "../../src/contract/live.ts";
 import type { SystemStats as SystemStatsShape } from "../../src/contract/system.ts";
+import type { App } from "../../src/doors/http/deps.ts";
+import { openLive } from "../../src/doors/http/live.ts";
 import { createKey, ensureKey } from "../../src/runtime/keys.ts";
 import { systemLuck } from "../../src/runtime/luck.ts";
 import { startVendor, type Vendor } from "../../vendor/main.ts";
@@ -150,6 +153,26 @@ test("whoever looks at one campaign sees its figures; another workspace hears no
   expect(theirs.others).toEqual(["ready"]);
   expect(theirs.heard).toEqual([]);
   expect(looks.heard).toEqual([]);
+});
+
+test("whoever comes while the server starts is let in once it can tell what happens, with a key like everybody", async () => {
+  const { house } = await home();
+  const app = Fastify();
+  const url = await app.listen({ host: "127.0.0.1", port: 0 });
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const slow = (...args: Parameters<typeof house.sql>) => held.then(() => house.sql(...args));
+  const opening = openLive(app as unknown as App, { ...house, prompt: house.sql, sql: slow as unknown as typeof house.sql });
+  const early = listen(url, KEY);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect(early.socket.connected).toBe(false);
+  release();
+  const live = await opening;
+  await expect.poll(() => early.others, WAIT).toEqual(["ready"]);
+  await live.recheck();
+  await live.close();
+  early.socket.disconnect();
+  await app.close();
 });
 
 test("without a key that may read nobody is let in", async () => {

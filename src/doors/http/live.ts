@@ -43,6 +43,8 @@ const detailOf = (campaignId: string) => `campaign ${campaignId}`;
  */
 export async function openLive(app: App, { sql, prompt, log }: Pick<Deps, "sql" | "prompt" | "log">): Promise<Live> {
   let isClosing = false;
+  // Before anybody can connect: whoever came in between would be let in without a key, and hear nothing.
+  const tail = await openTail(sql, (events) => prepare(io, sql, events));
   const io: LiveServer = new Server(app.server, {
     // Whoever is let go while the server stops tries again at once, and would keep it from stopping.
     allowRequest: (_request, answer) => answer(null, !isClosing),
@@ -52,7 +54,6 @@ export async function openLive(app: App, { sql, prompt, log }: Pick<Deps, "sql" 
     cors: { origin: "*" }, // a key is asked for, never a cookie
     maxHttpBufferSize: MESSAGE_BYTES_MAX,
   });
-  const tail = await openTail(sql, (events) => prepare(io, sql, events));
   io.use((socket, next) => {
     const key = keyOf(socket.handshake.auth["token"]);
     callerOf(prompt, key).then(
