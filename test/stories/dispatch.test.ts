@@ -47,11 +47,15 @@ const campaign = async (place: Town, id: string) => {
 const everybodyOnce = (crew_: Crew, recipients: number) =>
   expect(crew_.sent.map((one) => one.position).sort((a, b) => a - b)).toEqual(Array.from({ length: recipients }, (_, i) => i + 1));
 
-test("a campaign without a pace reaches everybody once, in order, and completes with a statement", async () => {
+test("a campaign without a pace reaches everybody once, each lot in order, and completes with a statement", async () => {
   const { place, id, crew } = await begin({}, { recipients: 600, lotSize: 250 });
   await place.clock.pass(5_000);
   everybodyOnce(crew, 600);
-  expect(crew.sent[0]?.text).toBe("Hi N1");
+  expect(crew.sent.find(({ position }) => position === 1)?.text).toBe("Hi N1");
+  for (const first of [1, 251, 501]) {
+    const lot = crew.sent.map(({ position }) => position).filter((position) => position >= first && position < first + 250);
+    expect(lot).toEqual(lot.toSorted((a, b) => a - b));
+  }
   expect(await campaign(place, id)).toMatchObject({ state: "completed", statement: { recipients: 600, accepted: 600, failed: 0, uncertain: 0 } });
 });
 
