@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { chmodSync, closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, systemClock } from "./clock.ts";
 import { findBinaries, spawnProgram } from "./embedded-binaries.ts";
@@ -108,6 +108,7 @@ function launch(cluster: Cluster, settings: Readonly<Record<string, string>>): L
   const run = makeRunDirectory(cluster.binaries, identity);
   const logPath = join(cluster.dir, LOG);
   const log = openSync(logPath, "a", 0o600);
+  chmodSync(cluster.data, 0o700); // Postgres refuses a folder that others may read, as one that was put back from a copy often is
   own(logPath, identity);
   const from = fstatSync(log).size;
   const all = { ...ownSettings, unix_socket_directories: `"${run}"`, ...settings };
